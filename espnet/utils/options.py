@@ -1,0 +1,401 @@
+"""Options: a dataclass field is the flag, YAML key, default, type, choices and help.
+
+    @dataclass(frozen=True)
+    class TrainOptions:
+        outdir: str = option(REQUIRED, "directory for the results")
+        elayers: int = option(4, "number of encoder layers")
+        atype: str = option("dot", "kind of attention", choices=("dot", "add"))
+
+    args = parse_options([TrainOptions], argv, prog="asr_train.py")
+    options = read_config(TrainOptions, args)
+
+Flags may be written with ``-`` or ``_`` and shortened while they stay unique. With
+``config_files=True`` the options ``--config``, ``--config2`` and ``--config3`` name
+YAML files; the later file wins, the command line wins over all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import types
+import typing
+from argparse import Namespace
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import configargparse
+import yaml
+
+from espnet.utils.errors import UsageError, UserError, did_you_mean, one_of
+
+REQUIRED: Any = dataclasses.MISSING
+# ConfigArgParse looks for each of these alone and would take --config for a shortened
+# --config3; under its first name none is the beginning of another.
+CONFIG_FLAGS = (
+    (("--config1", "--config"), "YAML file with options"),
+    (("--config2",), "YAML file whose options win over --config"),
+    (("--config3",), "YAML file whose options win over --config2"),
+)
+Config = TypeVar("Config")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: Iterable[str] | None = None,
+    aliases: Sequence[str] = (),
+    parse: Callable[[str], Any] | None = None,
+    optional_value: bool = False,
+) -> Any:
+    """Declare an option as a dataclass field.
+
+    Args:
+        default: its value when not given; REQUIRED if it must be given.
+        help: one line for ``--help``.
+        choices: the allowed values, usually the keys of a table.
+        aliases: further flags, such as ``("--batch-seqs", "-b")``.
+        parse: text -> value, where the annotated type does not say it; raise ValueError
+            with a reason.
+        optional_value: the bare flag is accepted and stands for no value (``None``).
+    """
+    metadata = {
+        "help": help,
+        "choices": tuple(choices) if choices is not None else None,
+        "aliases": tuple(aliases),
+        "parse": parse,
+        "optional_value": optional_value,
+    }
+    if isinstance(default, (list, dict)):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parse_bool(text: str) -> bool:
+    """y, yes, t, true, on, 1 or n, no, f, false, off, 0, in any case."""
+    if text.lower() in ("y", "yes", "t", "true", "on", "1"):
+        return True
+    if text.lower() in ("n", "no", "f", "false", "off", "0"):
+        return False
+    raise ValueError(f"'{text}' is neither true nor false")
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Comma separated words; empty parts are dropped."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_mapping(text: str) -> dict[str, Any]:
+    """A YAML or JSON mapping."""
+    value = yaml.safe_load(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"'{text}' is not a mapping 'key: value'")
+    return value
+
+
+class OptionParser(configargparse.ArgumentParser):
+    """ConfigArgParse with our spelling rules and with errors that name the file."""
+
+    def __init__(self, prog: str, description: str = "", **kwargs: Any) -> None:
+        super().__init__(
+            prog=prog,
+            description=description or None,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            default_config_files=[],
+            add_env_var_help=False,
+            add_config_file_help=False,
+            **kwargs,
+        )
+        self._config_file_parser = _YamlOptions(self)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2, the status of a usage error."""
+        hint = f"try '{self.prog} --help'"
+        self.exit(2, f"{self.prog}: error: {message} ({hint})\n")
+        raise AssertionError("exit returned")
+
+    def find(self, name: str) -> argparse.Action | None:
+        """The option that ``name`` means: exact, an alias, or a unique prefix.
+
+        Raises:
+            ValueError: the prefix fits several options.
+        """
+        name = name.replace("_", "-")
+        flags = {
+            flag[2:].replace("_", "-"): action
+            for action in self._actions
+            for flag in action.option_strings
+            if flag.startswith("--")
+        }
+        if name in flags:
+            return flags[name]
+        hits = {id(flags[flag]): flag for flag in flags if flag.startswith(name)}
+        if len(hits) > 1:
+            raise ValueError(f"'{name}' may mean {', '.join(sorted(hits.values()))}")
+        return flags[next(iter(hits.values()))] if hits else None
+
+    def flags(self) -> list[str]:
+        """Every long flag without its dashes."""
+        return [f[2:] for a in self._actions for f in a.option_strings if f[:2] == "--"]
+
+    def parse_known_args(
+        self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any
+    ) -> tuple[Namespace, list[str]]:
+        """Like argparse's, after each flag has got its full spelling."""
+        if args is not None:
+            args = [self._full_spelling(arg) for arg in args]
+        parsed: tuple[Namespace, list[str]]
+        parsed = super().parse_known_args(args, *rest, **kwargs)
+        return parsed
+
+    def _full_spelling(self, arg: str) -> str:
+        if not arg.startswith("--") or arg == "--":
+            return arg
+        name, equals, value = arg[2:].partition("=")
+        try:
+            action = self.find(name)
+        except ValueError as error:
+            self.error(f"--{name}: {error}")
+        if action is None:
+            return arg
+        flag: str = action.option_strings[0]
+        return flag + equals + value
+
+
+class _YamlOptions(configargparse.ConfigFileParser):
+    """Reads a YAML config for an OptionParser; each error names file, key and value."""
+
+    def __init__(self, parser: OptionParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+    def get_syntax_description(self) -> str:
+        return "YAML: one 'option: value' a line"
+
+    def parse(self, stream: Any) -> OrderedDict[str, Any]:
+        settings: OrderedDict[str, Any] = OrderedDict()
+        for key, value in load_yaml(stream.name, stream.read()).items():
+            action = self._action(stream.name, str(key))
+            if action is None or value is None:  # null keeps the default
+                continue
+            flag = action.option_strings[0]
+            settings[flag.lstrip("-")] = self._text(stream.name, key, action, value)
+        return settings
+
+    def _action(self, file: str, key: str) -> argparse.Action | None:
+        try:
+            action = self.parser.find(key)
+        except ValueError as error:
+            raise UsageError(f"{file}: {error}") from None
+        strict = not self.parser._ignore_unknown_config_file_keys
+        if action is None and strict:
+            hint = did_you_mean(key.replace("_", "-"), self.parser.flags())
+            raise UsageError(f"{file}: unknown key '{key}'{hint}")
+        return action
+
+    def _text(
+        self, file: str, key: str, action: argparse.Action, value: Any
+    ) -> str | list[str]:
+        """The value as argparse would read it from a command line, checked here."""
+        repeatable = isinstance(action, argparse._AppendAction)
+        if isinstance(value, list) and not repeatable:
+            value = ",".join(str(v) for v in value)
+        texts = [_as_text(v) for v in (value if isinstance(value, list) else [value])]
+        for text in texts:
+            try:
+                parsed = action.type(text) if callable(action.type) else text
+            except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+                reason = _reason(error, text, action)
+                raise UsageError(f"{file}: {key}: {reason}") from None
+            if action.choices is not None and parsed not in action.choices:
+                choices = [str(c) for c in action.choices]
+                raise UsageError(f"{file}: " + one_of(key, text, choices))
+        return texts if repeatable else texts[0]
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (dict, list, bool)) else str(value)
+
+
+def _reason(error: Exception, text: str, action: argparse.Action) -> str:
+    kinds = {"int": "a whole number", "float": "a number"}
+    kind = kinds.get(getattr(action.type, "__name__", ""))
+    return f"'{text}' is not {kind}" if kind else str(error)
+
+
+def load_yaml(file: str, text: str) -> dict[str, Any]:
+    """The mapping in a YAML text; ``file`` is named in errors.
+
+    Raises:
+        UsageError: not YAML, or not a mapping at the top.
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "not readable"
+        raise UsageError(f"{file}{line}: not valid YAML: {problem}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{file}: must hold 'option: value' lines, has {text[:40]!r}")
+    return content
+
+
+def add_options(parser: argparse.ArgumentParser, config: type, title: str = "") -> None:
+    """Add a flag for each option field of a dataclass; those already there stay."""
+    group = parser.add_argument_group(title or config.__name__)
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        flag = "--" + field.name.replace("_", "-")
+        if field.metadata and flag not in parser._option_string_actions:
+            group.add_argument(
+                flag, *field.metadata["aliases"], **_argument(field, hints[field.name])
+            )
+
+
+def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
+    """The keyword arguments of argparse's add_argument for one field."""
+    meta = field.metadata
+    kind = _plain_type(hint)
+    argument: dict[str, Any] = {"dest": field.name, "help": meta["help"]}
+    if field.default_factory is not dataclasses.MISSING:
+        argument["default"] = None
+    elif field.default is REQUIRED:
+        argument["required"] = True
+    else:
+        argument["default"] = field.default
+    if typing.get_origin(kind) is list:
+        argument["action"] = "append"
+        kind = typing.get_args(kind)[0]
+    elif kind is bool:
+        argument.update(nargs="?", const=True)
+    elif meta["optional_value"]:
+        argument.update(nargs="?", const=None)
+    named = {bool: parse_bool, dict: parse_mapping, tuple: parse_list}
+    base = typing.get_origin(kind) or kind
+    argument["type"] = _typed(meta["parse"] or named.get(base, base))
+    if meta["choices"] is not None:
+        argument["choices"] = meta["choices"]
+        argument["metavar"] = "{" + ",".join(str(c) for c in meta["choices"]) + "}"
+    return argument
+
+
+def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A parser whose reason argparse prints, where it would only name the type."""
+    if parse in (int, float, str):
+        return parse
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
+
+
+def _plain_type(hint: Any) -> Any:
+    """``int | None`` -> ``int``."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(a for a in typing.get_args(hint) if a is not type(None))
+    return hint
+
+
+def parse_options(
+    configs: Sequence[type],
+    argv: Sequence[str] | None,
+    *,
+    prog: str,
+    description: str = "",
+    config_files: bool = False,
+    more: Callable[[OptionParser, Namespace], None] | None = None,
+) -> Namespace:
+    """Parse a command line (and YAML configs) into a Namespace of option values.
+
+    Args:
+        configs: the dataclasses whose fields are the options.
+        argv: the arguments; None for those of the process.
+        prog: the command's name in messages.
+        config_files: offer ``--config``, ``--config2``, ``--config3``.
+        more: adds the options that depend on the values of others (the model's own,
+            once ``--model-module`` is known); gets the parser and a first, lenient
+            parse.
+
+    Raises:
+        UserError: a config file is missing or wrong. Usage errors exit with 2.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+
+    def build(**kwargs: Any) -> OptionParser:
+        parser = OptionParser(prog, description, **kwargs)
+        for flags, help in CONFIG_FLAGS if config_files else ():
+            dest = flags[-1].lstrip("-")
+            parser.add_argument(*flags, dest=dest, is_config_file_arg=True, help=help)
+        for config in configs:
+            add_options(parser, config)
+        return parser
+
+    parser = build()
+    if more is not None:
+        first = build(add_help=False, ignore_unknown_config_file_keys=True)
+        for action in first._actions:
+            action.required = False
+        more(parser, first.parse_known_args(argv)[0])
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        name = unknown[0].split("=")[0]
+        hint = did_you_mean(name.lstrip("-").replace("_", "-"), parser.flags())
+        parser.error(f"unknown option '{name}'{hint}")
+    for config in configs:
+        read_config(config, args)  # its check() looks at all values together
+    return args
+
+
+def read_config(config: type[Config], values: Namespace | Mapping | Config) -> Config:
+    """Build a config dataclass from a Namespace, a mapping (``model.json``) or itself.
+
+    Missing keys take the field's default; keys that the dataclass does not have are
+    ignored. A method ``check()`` of the dataclass then looks at the values together.
+
+    Raises:
+        UserError: from ``check()``, or a required option is missing.
+    """
+    if isinstance(values, config):
+        return values
+    given = values if isinstance(values, Mapping) else vars(values)
+    chosen: dict[str, Any] = {}
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]
+        if field.name not in given:
+            continue
+        value = given[field.name]
+        factory = field.default_factory
+        if value is None and factory is not dataclasses.MISSING:
+            continue
+        chosen[field.name] = tuple(value) if _wants_tuple(field, value) else value
+    try:
+        result = config(**chosen)
+    except TypeError:
+        missing = [
+            f.name
+            for f in dataclasses.fields(config)  # type: ignore[arg-type]
+            if f.default is REQUIRED
+            and f.default_factory is REQUIRED
+            and f.name not in chosen
+        ]
+        if not missing:
+            raise
+        raise UserError(f"option --{missing[0].replace('_', '-')} is missing") from None
+    check = getattr(result, "check", None)
+    if check is not None:
+        check()
+    return result
+
+
+def _wants_tuple(field: dataclasses.Field, value: Any) -> bool:
+    return isinstance(value, list) and "tuple" in str(field.type)

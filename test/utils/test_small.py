@@ -1,0 +1,80 @@
+"""Errors, whole-or-nothing files, and classes named in configs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from espnet.utils.dynamic_import import dynamic_import
+from espnet.utils.errors import DataError, UsageError, UserError, one_of, run_command
+from espnet.utils.files import atomic_write
+
+
+def test_dynamic_import_returns_the_named_object() -> None:
+    assert dynamic_import("pathlib:Path") is Path
+
+
+@pytest.mark.parametrize(
+    "path, message",
+    [
+        ("pathlib.Path", "model-module: 'pathlib.Path' must have the form"),
+        ("no_such_module:X", "no module named 'no_such_module'"),
+        ("pathlib:Pth", r"module 'pathlib' has no 'Pth' \(did you mean 'Path'\?\)"),
+    ],
+)
+def test_dynamic_import_says_what_is_wrong(path: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        dynamic_import(path, "model-module")
+
+
+def test_atomic_write_keeps_the_old_file_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    with atomic_write(path) as stream:
+        stream.write("old")
+    with pytest.raises(RuntimeError), atomic_write(path) as stream:
+        stream.write("half of the n")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def fails(error: BaseException):
+    def main(argv: object) -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    "main, status, lines",
+    [
+        (lambda argv: None, 0, []),
+        (lambda argv: 3, 3, []),
+        (fails(UserError("a: b")), 1, ["x.py: error: a: b"]),
+        (fails(UsageError("a: b")), 2, ["x.py: error: a: b"]),
+        (fails(DataError(["p:1: q", "p:2: r"])), 1, ["p:1: q", "p:2: r"]),
+        (fails(KeyboardInterrupt()), 130, ["x.py: interrupted"]),
+    ],
+)
+def test_run_command_reports_without_a_traceback(
+    main, status: int, lines: list[str], monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/bin/x.py"])
+    with pytest.raises(SystemExit) as exit:
+        run_command(main)
+    text = capsys.readouterr().err.splitlines()
+    assert exit.value.code == status
+    assert len(text) == len(lines)
+    assert all(line.endswith(end) for line, end in zip(text, lines, strict=True))
+
+
+def test_run_command_keeps_the_traceback_of_our_own_mistakes() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda argv: 1 // 0)
+
+
+def test_one_of_lists_the_choices() -> None:
+    text = one_of("atype", "loc", ["dot", "location"])
+    assert text == "atype: 'loc' is none of dot, location (did you mean 'location'?)"
