@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Count statistics for mean and variance normalisation.
+
+One matrix for all features, if the output is a file name; with ark:FILE one for each
+utterance or, with --spk2utt, for each speaker.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from espnet.data.ark import write_global
+from espnet.data.cmvn import speaker_stats, sum_stats
+from espnet.data.kaldi_options import parse_kaldi_command
+from espnet.data.tables import is_specifier, open_table, plain_path, read_table
+from espnet.utils.errors import UserError, run_command
+from espnet.utils.lines import read_table as read_text
+from espnet.utils.log import setup_logging
+from espnet.utils.options import option
+
+
+@dataclass(frozen=True)
+class StatsOptions:
+    """Options of compute-cmvn-stats.py."""
+
+    spk2utt: str = option("", "map of speakers to utterances: one matrix a speaker")
+    in_filetype: str = option("mat", "kind of input", choices=("mat",))
+    out_filetype: str = option("mat", "kind of output", choices=("mat",))
+    verbose: int = option(0, "1: say what is done", aliases=("-V",))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read features once, in order, and write their statistics."""
+    args = parse_kaldi_command(
+        StatsOptions,
+        argv,
+        {
+            "rspecifier": "features: scp:FILE or ark:FILE",
+            "output": "a file name, or ark:FILE",
+        },
+        prog=Path(sys.argv[0]).name,
+        description=__doc__ or "",
+    )
+    setup_logging(args.verbose)
+    feats = read_table(args.rspecifier)
+    if is_specifier(args.output):
+        speakers = read_text(plain_path(args.spk2utt)) if args.spk2utt else None
+        with open_table(args.output) as writer:
+            for key, stats in speaker_stats(feats, speakers, args.rspecifier):
+                writer.write(key, stats)
+        return
+    if args.spk2utt:
+        raise UserError(
+            f"--spk2utt needs a table as output: 'ark:{args.output}', not the file name"
+        )
+    stats = sum_stats(feats, args.rspecifier)
+    write_global(args.output, stats)
+    logging.info("statistics of %d frames in %s", stats[0, -1], args.output)
+
+
+if __name__ == "__main__":
+    run_command(main)

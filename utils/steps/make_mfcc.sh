@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# MFCC features of a Kaldi data directory; --help lists the options.
+
+set -euo pipefail
+mfcc_config=conf/mfcc.conf
+kind=mfcc
+config_options=(mfcc_config)
+usage="Usage: $0 [options] DATA [LOGDIR [OUTDIR]]
+  --mfcc-config FILE           options of compute-mfcc-feats (${mfcc_config})"
+# shellcheck source=utils/steps/extract_features.sh
+. "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/extract_features.sh"
