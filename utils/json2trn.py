@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Write references and best hypotheses of a recognition JSON as trn files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from espnet.data.manifest import Utts, read_utts
+from espnet.scoring.trn import from_results, write_trn
+from espnet.text.dictionary import Dictionary
+from espnet.utils.errors import DataError, UserError, run_command
+from espnet.utils.lines import shorten
+from espnet.utils.options import OptionParser
+
+
+def parser() -> OptionParser:
+    parser = OptionParser("json2trn.py", __doc__ or "")
+    add = parser.add_argument
+    add("json", help="recognition JSON")
+    add("dict", help="dictionary of the model")
+    add("--num-spkrs", type=int, default=1, help="speakers in an utterance")
+    add("--refs", nargs="+", required=True, help="a file for each speaker")
+    add("--hyps", nargs="+", required=True, help="a file for each speaker")
+    return parser
+
+
+def of_speaker(utts: Utts, path: str, speaker: int) -> Utts:
+    """The utterances with the hypotheses of one speaker of a mixture.
+
+    Raises:
+        DataError: utterances whose output has no list for that speaker.
+    """
+    chosen: Utts = {}
+    problems = []
+    for utt, entry in utts.items():
+        speakers = entry.get("output") or []
+        if len(speakers) > speaker and isinstance(speakers[speaker], list):
+            chosen[utt] = {**entry, "output": speakers[speaker]}
+        else:
+            problems.append(f"{path}: utterance '{utt}': no speaker {speaker + 1}")
+    if problems:
+        raise DataError(shorten(problems))
+    return chosen
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Lines are 'tokens (speaker-utterance)'."""
+    args = parser().parse_args(sys.argv[1:] if argv is None else argv)
+    for name, files in (("refs", args.refs), ("hyps", args.hyps)):
+        if len(files) != args.num_spkrs:
+            raise UserError(
+                f"--{name}: {len(files)} files for {args.num_spkrs} speakers; "
+                "give one for each"
+            )
+    dictionary = Dictionary.load(args.dict)
+    utts = read_utts(args.json)
+    written = []
+    for speaker, paths in enumerate(zip(args.refs, args.hyps, strict=True)):
+        chosen = of_speaker(utts, args.json, speaker) if args.num_spkrs > 1 else utts
+        sides = from_results(chosen, dictionary, args.json)
+        written += zip(sides, paths, strict=True)
+    for lines, path in written:
+        write_trn(lines, path)
+
+
+if __name__ == "__main__":
+    run_command(main)
