@@ -25,6 +25,7 @@ setup(
         "tqdm>=4.60",
         "tensorboardX>=2.6",
         "matplotlib>=3.7",
+        "pillow>=9.0",
     ],
     extras_require={
         "demo": ["espeakng-loader>=0.2.4"],

@@ -47,7 +47,7 @@ def option(
     default: Any,
     help: str,
     *,
-    choices: Iterable[str] | None = None,
+    choices: Iterable[Any] | None = None,
     aliases: Sequence[str] = (),
     parse: Callable[[str], Any] | None = None,
     optional_value: bool = False,
