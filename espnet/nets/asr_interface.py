@@ -1,0 +1,145 @@
+"""What training, search and reports ask of a recogniser."""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from espnet.nets.beam_search import Scorer
+from espnet.nets.decode import make_search
+from espnet.nets.scorer_interface import BatchScorer, PartialScorer
+from espnet.nets.search_options import SearchOptions
+from espnet.utils.options import add_options, read_config
+
+
+class ASRInterface(torch.nn.Module, ABC):
+    """A recogniser ``E2E(idim, odim, args)``.
+
+    Ids: 0 is blank, ``odim - 1`` is both start and end symbol, -1 pads labels.
+
+    Attributes:
+        Config: the frozen dataclass of the model's options.
+        reported: the values of the last ``forward`` for the log (``loss``,
+            ``loss_ctc``, ``loss_att``, ``acc``, ``cer_ctc``, ``cer``, ``wer``); one
+            that is not defined for the model is absent. Tensors in it are detached.
+        eos: id of the start and end symbol.
+        subsample_input: only every such frame of the input is used; the collator drops
+            the others when it builds a batch.
+    """
+
+    Config: ClassVar[type]
+    reported: dict[str, float | Tensor]
+    eos: int
+    subsample_input: int = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reported = {}
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """Add the model's own options to a parser."""
+        add_options(parser, cls.Config, f"options of {cls.__module__}")
+        return parser
+
+    @classmethod
+    def build(cls, idim: int, odim: int, **options: Any) -> ASRInterface:
+        """The model with default options but for those given."""
+        return cls(idim, odim, Namespace(**options))  # type: ignore[call-arg]
+
+    @abstractmethod
+    def forward(self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor) -> Tensor:
+        """The training loss of a batch, a scalar; fills ``reported``.
+
+        Args:
+            xs_pad: features (B, T, D), zeros behind each length.
+            ilens: valid frames (B,); best on the CPU, wherever the features are.
+            ys_pad: labels (B, L), padded with -1; likewise.
+        """
+
+    @abstractmethod
+    def encode_batch(self, xs_pad: Tensor, ilens: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder output (B, T', E) and its lengths (B,)."""
+
+    @torch.no_grad()
+    def encode(self, x: Tensor | np.ndarray) -> Tensor:
+        """Encoder output (T', E) of one utterance's features (T, D)."""
+        return self.encode_list([x])[0][0]
+
+    @abstractmethod
+    def scorers(self) -> dict[str, BatchScorer | PartialScorer]:
+        """The parts that a search weighs: ``decoder`` and ``ctc``, where they exist."""
+
+    def recognize(
+        self,
+        x: Tensor | np.ndarray,
+        recog_args: Namespace | SearchOptions,
+        char_list: Sequence[str] | None = None,
+        rnnlm: Scorer | None = None,
+    ) -> list[dict[str, Any]]:
+        """The n-best outputs of one utterance; see :meth:`recognize_batch`."""
+        return self.recognize_batch([x], recog_args, char_list, rnnlm)[0]
+
+    @torch.no_grad()
+    def recognize_batch(
+        self,
+        xs: Sequence[Tensor | np.ndarray],
+        recog_args: Namespace | SearchOptions,
+        char_list: Sequence[str] | None = None,
+        rnnlm: Scorer | None = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Search with the model's own scorers, as ESPnet1's models offer it.
+
+        Args:
+            xs: features (T, D) of each utterance.
+            recog_args: values of :class:`SearchOptions`.
+            char_list: the tokens by id, if they are at hand; the search needs ids only.
+            rnnlm: a scorer of weight ``lm_weight``.
+
+        Returns:
+            For each utterance, best first: ``{"yseq": [sos, ..., eos], "score": x}``.
+        """
+        scorers: dict[str, Scorer] = {**self.scorers()}
+        if rnnlm is not None:
+            scorers["lm"] = rnnlm
+        search = make_search(
+            scorers, self.eos + 1, read_config(SearchOptions, recog_args)
+        )
+        outcomes = search(*self.encode_list(xs))
+        return [[hyp.asdict() for hyp in outcome.nbest] for outcome in outcomes]
+
+    @torch.no_grad()
+    def encode_list(self, xs: Sequence[Tensor | np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Encoder output (B, T', E) and lengths (B,) of a list of features (T, D)."""
+        reference = next(self.parameters())
+        used = [torch.as_tensor(x).to(reference)[:: self.subsample_input] for x in xs]
+        ilens = torch.tensor([len(x) for x in used])
+        order = ilens.argsort(descending=True, stable=True)  # as batches in training
+        xs_pad = pad_sequence([used[i] for i in order.tolist()], batch_first=True)
+        hs, hlens = self.encode_batch(xs_pad, ilens[order])
+        back = order.argsort()
+        return hs[back.to(hs.device)], hlens[back.to(hlens.device)]
+
+    def calculate_all_attentions(
+        self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor
+    ) -> dict[str, np.ndarray]:
+        """Attention weights by name, each (B, L, T') or (B, H, L, T'); {} if none."""
+        return {}
+
+    def calculate_all_ctc_probs(
+        self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor
+    ) -> np.ndarray | None:
+        """CTC posteriors (B, T', V), or None for a model without CTC."""
+        return None
+
+    def get_total_subsampling_factor(self) -> int:
+        """Input frames per encoder frame."""
+        return self.subsample_input

@@ -1,0 +1,393 @@
+"""One label-synchronous search: weighted scorers -> hypotheses; beam 1 is greedy.
+
+It runs over all hypotheses of all utterances at once. What has been output is kept as
+back-pointers, so a step costs the same at any length; utterances that are done leave
+the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet.nets.scorer_interface import BatchScorer, PartialScorer, ScorerInterface
+from espnet.nets.scorers.single import SingleScorer
+from espnet.nets.search_rules import RULES, SearchRules
+
+INF = float("inf")
+PREBEAM_RATIO = 1.5  # candidates that partial scorers see, per hypothesis of the beam
+END_LENGTHS = 3  # end detection: so many lengths in a row ...
+END_MARGIN = 10.0  # ... whose best hypothesis lies so far below the best of all
+
+Scorer = BatchScorer | PartialScorer | ScorerInterface
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """An output and its score.
+
+    Attributes:
+        yseq: start symbol, tokens and, unless it is a CTC path, end symbol. An output
+            that was cut at the longest length may show two end symbols, as in ESPnet1.
+        score: weighted sum of ``parts``.
+        parts: what each scorer gave, unweighted.
+    """
+
+    yseq: list[int]
+    score: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def asdict(self) -> dict[str, Any]:
+        """The form that ``recognize`` returns."""
+        return {"yseq": self.yseq, "score": self.score}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found for one utterance.
+
+    Attributes:
+        nbest: hypotheses, best first; at least one.
+        frames: encoder frames.
+        longest: the limit of the output, in tokens.
+        shortest: likewise the least.
+        ended: hypotheses that ended in all.
+    """
+
+    nbest: list[Hypothesis]
+    frames: int
+    longest: int
+    shortest: int
+    ended: int
+
+    @property
+    def cut(self) -> bool:
+        """True if the best output had to end at the limit."""
+        *_, last, end = self.nbest[0].yseq
+        return len(self.nbest[0].yseq) == self.longest + 2 and last != end
+
+
+class BeamSearch:
+    """The search; call it with encoder output.
+
+    Args:
+        scorers: by name; a plug-in for one hypothesis is wrapped.
+        weights: a scorer of weight 0 is not run.
+        vocabulary: number of tokens V.
+        sos, eos: ids of start and end symbol.
+        beam_size: hypotheses that go on at each step.
+        nbest: hypotheses returned.
+        maxlenratio: longest output; 0 stands for the encoder frames, and lets the
+            search stop as soon as longer hypotheses keep getting worse.
+        minlenratio: shortest output; if nothing ends, searched again with 0.1 less.
+        rules: see :class:`SearchRules`.
+    """
+
+    def __init__(
+        self,
+        scorers: Mapping[str, Scorer],
+        weights: Mapping[str, float],
+        *,
+        vocabulary: int,
+        sos: int,
+        eos: int,
+        beam_size: int,
+        nbest: int = 1,
+        maxlenratio: float = 0.0,
+        minlenratio: float = 0.0,
+        rules: SearchRules = RULES["v2"],
+    ) -> None:
+        used = {
+            name: SingleScorer(s) if isinstance(s, ScorerInterface) else s
+            for name, s in scorers.items()
+            if weights[name] != 0
+        }
+        self.full = {n: s for n, s in used.items() if isinstance(s, BatchScorer)}
+        self.partial = {n: s for n, s in used.items() if isinstance(s, PartialScorer)}
+        self.names = [*self.full, *self.partial]
+        if not self.names:
+            raise ValueError("every scorer has weight 0: nothing to search with")
+        self.weights = {name: weights[name] for name in self.names}
+        self.vocabulary = vocabulary
+        self.sos = sos
+        self.eos = eos
+        self.beam_size = beam_size
+        self.nbest = nbest
+        self.maxlenratio = maxlenratio
+        self.minlenratio = minlenratio
+        self.rules = rules
+        self.prebeam = self._prebeam()
+
+    def _prebeam(self) -> tuple[str, ...]:
+        """The scorers that choose the candidates of the partial ones; () for none."""
+        size = int(PREBEAM_RATIO * self.beam_size)
+        if not self.partial or size >= self.vocabulary:
+            return ()
+        if "decoder" not in self.full:  # CTC alone: exact over all of V
+            return ()
+        return self.rules.prebeam or tuple(self.full)
+
+    @torch.no_grad()
+    def __call__(self, memory: Tensor, lengths: Tensor) -> list[Outcome]:
+        """Search B utterances.
+
+        Args:
+            memory: encoder output (B, T, E).
+            lengths: valid frames (B,), each 1 or more.
+        """
+        ratio = self.minlenratio
+        outcomes = self._search(memory, lengths, ratio)
+        while empty := [b for b, outcome in enumerate(outcomes) if not outcome.nbest]:
+            lower = max(0.0, ratio - 0.1)
+            logging.warning(
+                "no hypothesis of %d tokens or more ended; searching again with "
+                "minlenratio %.2f instead of %.2f",
+                min(outcomes[b].shortest for b in empty),
+                lower,
+                ratio,
+            )
+            ratio = lower
+            again = torch.tensor(empty, device=memory.device)
+            retried = self._search(
+                memory[again], lengths[again.to(lengths.device)], ratio
+            )
+            for b, outcome in zip(empty, retried, strict=True):
+                outcomes[b] = outcome
+        return outcomes
+
+    def _search(
+        self, memory: Tensor, lengths: Tensor, minlenratio: float
+    ) -> list[Outcome]:
+        frames = lengths.tolist()
+        limits = [
+            self.rules.limits(count, self.maxlenratio, minlenratio) for count in frames
+        ]
+        beams = _Beams(self, memory, lengths, limits)
+        while len(beams.active):
+            beams.step()
+        found = beams.history.nbest(self.nbest, self.names, self.sos, self.eos)
+        return [
+            Outcome(nbest, count, longest, shortest, ended)
+            for (nbest, ended), count, (longest, shortest) in zip(
+                found, frames, limits, strict=True
+            )
+        ]
+
+
+class _Beams:
+    """The running hypotheses: B' utterances that are not done, K in each beam."""
+
+    def __init__(
+        self,
+        search: BeamSearch,
+        memory: Tensor,
+        lengths: Tensor,
+        limits: Sequence[tuple[int, int]],
+    ) -> None:
+        self.search = search
+        batch, beam, device = len(memory), search.beam_size, memory.device
+        scorers: dict[str, Any] = {**search.full, **search.partial}
+        self.states = {n: s.start(memory, lengths, beam) for n, s in scorers.items()}
+        self.active = torch.arange(batch, device=device)
+        self.last_step = torch.tensor([longest - 1 for longest, _ in limits]).to(device)
+        firsts = [search.rules.first_end(shortest) for _, shortest in limits]
+        self.first_end = torch.tensor(firsts).to(device)
+        self.now = 0
+        self.tokens = torch.full((batch * beam,), search.sos, device=device)
+        scores = torch.full((batch, beam), -INF, dtype=torch.float64, device=device)
+        scores[:, 0] = 0.0  # one empty hypothesis; the other places are vacant
+        self.scores = scores
+        self.parts = scores.new_zeros(batch, beam, len(search.names))
+        self.history = _History(batch, beam, self.last_step)
+        self.best = scores.new_full((batch,), -INF)  # of the ended ones
+        self.best_at: list[Tensor] = []  # the same by the step of their end
+
+    def step(self) -> None:
+        """Append a token to every hypothesis, file the ended ones, drop the done."""
+        search = self.search
+        scores, rows, tokens, gains = self._extend()
+        parts = self.parts.flatten(0, 1)[rows] + gains
+        running = scores > -INF
+        at_limit = (self.last_step == self.now)[self.active]
+        ends = running & ((tokens == search.eos) | at_limit[:, None])
+        scores, parts = self._add_finals(scores, parts, rows, ends)
+        allowed = (self.first_end <= self.now)[self.active]
+        ended = scores.masked_fill(~(ends & allowed[:, None]), -INF)
+        self.history.add(self.active, tokens, rows, ended, parts)
+        self.scores = scores.masked_fill(ends, -INF)
+        self.parts = parts
+        done = at_limit | (self.scores == -INF).all(1) | self._end_detected(ended)
+        self._go_on(~done, rows, tokens)
+        self.now += 1
+
+    def _extend(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The best K continuations of each utterance.
+
+        Returns:
+            Scores (B', K), -inf for vacant places; the rows (B', K) of the hypotheses
+            that they continue; their tokens (B', K); what each of the S scorers added
+            (B', K, S).
+        """
+        search, beam = self.search, self.search.beam_size
+        given: dict[str, Tensor] = {}
+        for name, scorer in search.full.items():
+            values, self.states[name] = scorer.score(self.tokens, self.states[name])
+            # half precision is too coarse for sums
+            given[name] = values.to(torch.promote_types(values.dtype, torch.float32))
+        chosen = None
+        if search.prebeam:
+            size = int(PREBEAM_RATIO * beam)
+            chosen = top_k(self._weighted(given, search.prebeam), size)[1]
+            given = {name: values.gather(1, chosen) for name, values in given.items()}
+        for name, partial in search.partial.items():
+            given[name], self.states[name] = partial.score_partial(
+                self.tokens, self.states[name], chosen
+            )
+        local = self._weighted(given, search.names)
+        best, places = top_k(local, min(beam, local.shape[1]))  # (N, C)
+        joint = (self.scores.view(-1, 1) + best).view(*self.scores.shape[:1], -1)
+        joint = joint.masked_fill(joint.isnan(), -INF)
+        scores, order = joint.sort(dim=1, descending=True, stable=True)
+        scores, order = scores[:, :beam], order[:, :beam]
+        first = torch.arange(len(scores), device=order.device)[:, None] * beam
+        rows = first + order // best.shape[1]
+        places = places[rows, order % best.shape[1]]
+        gains = torch.stack([given[name][rows, places] for name in search.names], -1)
+        tokens = places if chosen is None else chosen[rows, places]
+        stuck = (scores == -INF).all(1, keepdim=True)
+        # where no continuation is possible, all hypotheses end as if at the limit
+        scores = torch.where(stuck, self.scores, scores)
+        rows = torch.where(stuck, first + torch.arange(beam, device=rows.device), rows)
+        tokens = tokens.masked_fill(stuck, search.eos)
+        return scores, rows, tokens, gains.masked_fill(stuck[..., None], 0.0)
+
+    def _weighted(self, given: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+        """The weighted sum of the named scores."""
+        first, *rest = (self.search.weights[name] * given[name] for name in names)
+        return sum(rest, start=first)
+
+    def _add_finals(
+        self, scores: Tensor, parts: Tensor, rows: Tensor, ends: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Add what scorers give for the end itself where ``ends`` (B', K)."""
+        for i, name in enumerate(self.search.names):
+            scorer = self.search.full.get(name)
+            if scorer is None:
+                continue
+            final = scorer.final_score(self.states[name], rows.flatten())
+            if final is not None:
+                added = final.to(scores).view_as(scores).masked_fill(~ends, 0.0)
+                scores = scores + self.search.weights[name] * added
+                parts[..., i] += added
+        return scores, parts
+
+    def _end_detected(self, ended: Tensor) -> Tensor:
+        """(B',), True where the last lengths all were far worse than the best."""
+        best_now = self.best.new_full(self.best.shape, -INF)
+        best_now[self.active] = ended.amax(1)
+        self.best_at.append(best_now)
+        self.best = torch.maximum(self.best, best_now)
+        # lengths i, i-1, i-2 with start and end symbol: ended two steps and more ago
+        first = self.now - 1 - END_LENGTHS
+        if self.search.maxlenratio != 0 or first < 0:
+            return torch.zeros_like(self.active, dtype=torch.bool)
+        past = torch.stack(self.best_at[first : first + END_LENGTHS])
+        far = (past > -INF) & (past < self.best - END_MARGIN)
+        return far.all(0)[self.active]
+
+    def _go_on(self, kept: Tensor, rows: Tensor, tokens: Tensor) -> None:
+        """Select the states of the hypotheses of utterances that are not done."""
+        if not kept.all():
+            self.active = self.active[kept]
+            self.scores, self.parts = self.scores[kept], self.parts[kept]
+            rows, tokens = rows[kept], tokens[kept]
+        self.tokens = tokens.flatten()
+        if not len(self.active):
+            return
+        scorers: dict[str, Any] = {**self.search.full, **self.search.partial}
+        for name, scorer in scorers.items():
+            self.states[name] = scorer.select(
+                self.states[name], rows.flatten(), self.tokens
+            )
+
+
+class _History:
+    """Back-pointers and the hypotheses that ended, step by step."""
+
+    def __init__(self, batch: int, beam: int, last_step: Tensor) -> None:
+        self.batch = batch
+        self.beam = beam
+        self.last_step = last_step
+        self.steps: list[tuple[Tensor, ...]] = []
+
+    def add(
+        self, active: Tensor, tokens: Tensor, rows: Tensor, ended: Tensor, parts: Tensor
+    ) -> None:
+        """File a step of the utterances ``active`` (B',); the rest is (B', K[, S])."""
+        self.steps.append((active, tokens, rows % self.beam, ended, parts))
+
+    def _table(self, item: int, empty: float) -> np.ndarray:
+        """One item of all steps (steps, B, K[, S])."""
+        like = self.steps[0][item]
+        shape = (len(self.steps), self.batch, *like.shape[1:])
+        table = like.new_full(shape, empty)
+        for i, step in enumerate(self.steps):
+            table[i, step[0]] = step[item]
+        return table.cpu().numpy()
+
+    def nbest(
+        self, count: int, names: Sequence[str], sos: int, eos: int
+    ) -> list[tuple[list[Hypothesis], int]]:
+        """The best ended hypotheses and the number of all, for each utterance."""
+        tokens, parents = self._table(1, 0), self._table(2, 0)
+        ended, parts = self._table(3, -INF), self._table(4, 0.0)
+        last_step = self.last_step.tolist()
+        found = []
+        for b in range(self.batch):
+            scores = ended[:, b].flatten()  # earlier ends first, so they win a tie
+            order = np.argsort(-scores, kind="stable")[:count]
+            hypotheses = []
+            for place in order[scores[order] > -INF].tolist():
+                step, slot = divmod(place, self.beam)
+                end = [eos] if step == last_step[b] else []
+                part = dict(zip(names, parts[step, b, slot].tolist(), strict=True))
+                yseq = _trace(tokens[:, b], parents[:, b], step, slot)
+                hypotheses.append(
+                    Hypothesis([sos, *yseq, *end], float(scores[place]), part)
+                )
+            found.append((hypotheses, int((scores > -INF).sum())))
+        return found
+
+
+def _trace(tokens: np.ndarray, parents: np.ndarray, step: int, slot: int) -> list[int]:
+    """The tokens that lead to ``slot`` after ``step``; tables are (steps, K)."""
+    found = []
+    for i in range(step, -1, -1):
+        found.append(int(tokens[i, slot]))
+        slot = parents[i, slot]
+    return found[::-1]
+
+
+def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest of each row, descending; of equal ones those of lower index first.
+
+    Args:
+        values: (N, V).
+        count: how many.
+
+    Returns:
+        Values and indices (N, count).
+    """
+    best, places = values.topk(count)
+    # torch leaves open which of equal values topk takes, and in what order
+    more = (values >= best[:, -1:]).sum(1) > count
+    if bool((more | (best[:, 1:] == best[:, :-1]).any(1)).any()):
+        best, places = values.sort(dim=1, descending=True, stable=True)
+        best, places = best[:, :count], places[:, :count]
+    return best, places

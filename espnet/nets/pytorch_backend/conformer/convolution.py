@@ -1,0 +1,61 @@
+"""The convolution module of Conformer blocks (Gulati et al., 2020)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet.nets.pytorch_backend.transformer.feed_forward import Activation
+from espnet.nets.pytorch_backend.transformer.frames import Frames
+
+
+class ConvolutionModule(nn.Module):
+    """Gated linear unit, depthwise convolution, batch norm, activation, linear layer.
+
+    Frames behind an utterance's end are 0 for the convolution and do not count in the
+    statistics of the batch norm; in ESPnet1 they took part in both.
+
+    Args:
+        size: channels D.
+        kernel: of the depthwise convolution, frames, odd.
+        activation: behind the batch norm.
+    """
+
+    def __init__(self, size: int, kernel: int, activation: Activation) -> None:
+        super().__init__()
+        self.pointwise_conv1 = nn.Conv1d(size, 2 * size, 1)
+        self.depthwise_conv = nn.Conv1d(
+            size, size, kernel, padding=(kernel - 1) // 2, groups=size
+        )
+        self.norm = nn.BatchNorm1d(size)
+        self.pointwise_conv2 = nn.Conv1d(size, size, 1)
+        self.activation = activation
+
+    def forward(self, xs: Tensor, frames: Frames) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        xs = frames.zero(F.glu(_pointwise(self.pointwise_conv1, xs), -1))
+        xs = self._normalise(self.depthwise_conv(xs.transpose(1, 2)), frames)
+        return _pointwise(self.pointwise_conv2, self.activation(xs).transpose(1, 2))
+
+    def _normalise(self, xs: Tensor, frames: Frames) -> Tensor:
+        """The batch norm of xs (B, D, T) over valid frames."""
+        count = int(frames.lengths.sum())
+        if not self.training or count == 1:  # one frame has no variance
+            return F.batch_norm(
+                xs,
+                *(self.norm.running_mean, self.norm.running_var),
+                *(self.norm.weight, self.norm.bias),
+                eps=self.norm.eps,
+            )
+        if frames.valid is None:
+            return self.norm(xs)
+        flat = xs.transpose(1, 2).flatten(0, 1)
+        places = frames.places(xs.device)
+        normed = self.norm(flat.index_select(0, places))
+        filled = normed.new_zeros(flat.shape).index_copy(0, places, normed)
+        return filled.unflatten(0, (len(xs), -1)).transpose(1, 2)
+
+
+def _pointwise(convolution: nn.Conv1d, xs: Tensor) -> Tensor:
+    """A convolution over single frames of xs (B, T, D), which is a linear layer."""
+    return F.linear(xs, convolution.weight[:, :, 0], convolution.bias)

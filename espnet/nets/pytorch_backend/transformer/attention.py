@@ -1,0 +1,129 @@
+"""Multi-headed attention (Vaswani et al., 2017)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet.nets.pytorch_backend.transformer.frames import Frames
+from espnet.nets.pytorch_backend.transformer.recording import Recorded
+
+FIRST_CAPACITY = 16  # labels that a cache holds before it grows
+
+
+class MultiHeadedAttention(nn.Module, Recorded):
+    """Attention of a sequence to itself, or to another one.
+
+    Args:
+        heads: H; divides the size.
+        size: D.
+        dropout_rate: of the weights.
+        causal: no position sees a later one.
+    """
+
+    def __init__(
+        self, heads: int, size: int, dropout_rate: float = 0.0, causal: bool = False
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout_rate = dropout_rate
+        self.causal = causal
+        self.linear_q = nn.Linear(size, size)
+        self.linear_k = nn.Linear(size, size)
+        self.linear_v = nn.Linear(size, size)
+        self.linear_out = nn.Linear(size, size)
+
+    def forward(
+        self, xs: Tensor, frames: Frames, memory: Tensor | None = None
+    ) -> Tensor:
+        """xs (B, L, D) attends to memory (B, T, D), or itself -> (B, L, D).
+
+        ``frames`` describes what is attended to.
+        """
+        keys, values = self.keys_values(xs if memory is None else memory)
+        mask = None if frames.valid is None else frames.valid[:, None, None]
+        return self.mix(self.split(self.linear_q(xs)), keys, values, mask)
+
+    def split(self, xs: Tensor) -> Tensor:
+        """(B, T, D) -> (B, H, T, D / H)."""
+        return xs.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, T, D / H) of what is attended to (B, T, D)."""
+        return self.split(self.linear_k(memory)), self.split(self.linear_v(memory))
+
+    def mix(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """The values that the queries find.
+
+        Args:
+            queries: (B, H, L, D / H).
+            keys, values: (B, H, T, D / H).
+            mask: broadcasts to (B, H, L, T): bool with True = seen, or what is added to
+                the scores; with ``causal`` there is none.
+
+        Returns:
+            (B, L, D), behind the output layer.
+        """
+        if self.recorder is not None:
+            mixed = self._mix_openly(queries, keys, values, mask)
+        else:
+            mixed = F.scaled_dot_product_attention(
+                *(queries, keys, values),
+                attn_mask=mask,
+                dropout_p=self.dropout_rate if self.training else 0.0,
+                is_causal=self.causal,
+            )
+        return self.linear_out(mixed.transpose(1, 2).flatten(2))
+
+    def _mix_openly(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """The same, with the weights given to the recorder."""
+        scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5
+        if self.causal:
+            mask = torch.ones_like(scores[0, 0], dtype=torch.bool).tril()
+        if mask is not None and mask.dtype == torch.bool:
+            scores = scores.masked_fill(~mask, -torch.inf)
+        elif mask is not None:
+            scores = scores + mask
+        weights = scores.softmax(-1)
+        assert self.recorder is not None
+        self.recorder("", weights)
+        return F.dropout(weights, self.dropout_rate, self.training) @ values
+
+    # step by step, for a search
+
+    def start(self, rows: int) -> Tensor:
+        """The empty cache of N = ``rows`` hypotheses (N, 2, H, capacity, D / H)."""
+        size = self.linear_k.weight.shape[0] // self.heads
+        shape = (rows, 2, self.heads, FIRST_CAPACITY, size)
+        return self.linear_k.weight.new_empty(shape)
+
+    def step(self, x: Tensor, cache: Tensor, position: int) -> tuple[Tensor, Tensor]:
+        """One more label x (N, D), after ``position`` others -> (N, D), the cache.
+
+        The cache is written to, so that of an earlier step cannot be used again.
+        """
+        if position == cache.shape[3]:
+            cache = torch.cat([cache, torch.empty_like(cache)], 3)
+        keys, values = self.keys_values(x[:, None])
+        cache[:, 0, :, position] = keys[:, :, 0]
+        cache[:, 1, :, position] = values[:, :, 0]
+        past = cache[:, :, :, : position + 1]
+        query = self.split(self.linear_q(x[:, None]))
+        mixed = F.scaled_dot_product_attention(query, past[:, 0], past[:, 1])
+        return self.linear_out(mixed.flatten(1)), cache
+
+    def look_up(
+        self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """x (N, D) of N = B * beam hypotheses attend to B utterances -> (N, D).
+
+        The beam is the query's length, so that keys and values (B, H, T, D / H) are not
+        copied for each hypothesis.
+        """
+        queries = self.split(self.linear_q(x).unflatten(0, (len(keys), -1)))
+        return self.mix(queries, keys, values, mask).flatten(0, 1)

@@ -1,0 +1,155 @@
+"""The Transformer decoder (Vaswani et al., 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
+from espnet.nets.pytorch_backend.transformer.encoder import rename_old
+from espnet.nets.pytorch_backend.transformer.feed_forward import (
+    ACTIVATIONS,
+    FeedForward,
+)
+from espnet.nets.pytorch_backend.transformer.frames import Frames
+from espnet.nets.pytorch_backend.transformer.layers import DecoderLayer, layer_norm
+from espnet.nets.pytorch_backend.transformer.mixers import MIXERS, MixerSizes
+from espnet.nets.pytorch_backend.transformer.options import TransformerOptions
+from espnet.nets.pytorch_backend.transformer.positions import Positions
+from espnet.nets.scorer_interface import BatchScorer
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where N = B * beam hypotheses stand.
+
+    Attributes:
+        beam: hypotheses per utterance.
+        memory: keys and values (B, H, T, D / H) of each layer's ``src_attn``.
+        mask: (B, 1, 1, T) with True = a frame of the utterance; None: all are.
+        caches: of each layer's ``self_attn`` (N, ...).
+        position: labels read so far.
+    """
+
+    beam: int
+    memory: tuple[tuple[Tensor, Tensor], ...]
+    mask: Tensor | None
+    caches: tuple[Tensor, ...]
+    position: int = 0
+
+
+class Decoder(nn.Module, BatchScorer):
+    """Predicts the next label from the labels so far and the encoder's frames.
+
+    Args:
+        odim: symbols V; the last one starts and ends a sequence.
+        size: D.
+        layers: the blocks.
+        dropout_rate: of embedded labels.
+    """
+
+    def __init__(
+        self, odim: int, size: int, layers: Iterable[DecoderLayer], dropout_rate: float
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(
+            nn.Embedding(odim, size), Positions(size, dropout_rate)
+        )
+        self.decoders = nn.ModuleList(layers)
+        self.after_norm = layer_norm(size)
+        self.output_layer = nn.Linear(size, odim)
+        old_names = (("output_norm.", "after_norm."),)
+        self.register_load_state_dict_pre_hook(rename_old(old_names))
+
+    def forward(self, hs_pad: Tensor, hlens: Tensor, ys_in: Tensor) -> Tensor:
+        """Read labels and predict each next one.
+
+        Args:
+            hs_pad: encoder output (B, T, D).
+            hlens: valid frames (B,), on the CPU where that is possible.
+            ys_in: labels behind the start symbol (B, U); what pads them does not
+                matter, for no label sees a later one.
+
+        Returns:
+            Logits (B, U, V).
+        """
+        frames = Frames.of(hs_pad, hlens)
+        labels = Frames(hlens.new_full(hlens.shape, ys_in.shape[1]))
+        ys = self._read(ys_in, 0)
+        for layer in self.decoders:
+            ys = layer(ys, labels, hs_pad, frames)
+        return self.output_layer(self.after_norm(ys))
+
+    def start(self, memory: Tensor, lengths: Tensor, beam: int) -> DecoderState:
+        """See :meth:`BatchScorer.start`."""
+        valid = Frames.of(memory, lengths).valid
+        prepared = []
+        for layer in self._layers:
+            keys, values = layer.src_attn.keys_values(memory)
+            prepared.append((keys.contiguous(), values.contiguous()))
+        rows = len(memory) * beam
+        return DecoderState(
+            beam=beam,
+            memory=tuple(prepared),
+            mask=None if valid is None else valid[:, None, None],
+            caches=tuple(layer.self_attn.start(rows) for layer in self._layers),
+        )
+
+    @torch.no_grad()
+    def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """See :meth:`BatchScorer.score`; in evaluation, and each state only once."""
+        y = self._read(tokens[:, None], state.position)[:, 0]
+        caches = []
+        for layer, cache, memory in zip(
+            self._layers, state.caches, state.memory, strict=True
+        ):
+            y, cache = layer.step(y, cache, state.position, *memory, state.mask)
+            caches.append(cache)
+        scores = F.log_softmax(self.output_layer(self.after_norm(y)), -1)
+        position = state.position + 1
+        return scores, replace(state, caches=tuple(caches), position=position)
+
+    def select(self, state: DecoderState, rows: Tensor, tokens: Tensor) -> DecoderState:
+        """See :meth:`BatchScorer.select`."""
+        caches = tuple(cache.index_select(0, rows) for cache in state.caches)
+        memory, mask = state.memory, state.mask
+        if len(rows) < len(state.caches[0]):  # some utterances have ended
+            kept = rows[:: state.beam] // state.beam
+            memory = tuple((keys[kept], values[kept]) for keys, values in memory)
+            mask = None if mask is None else mask[kept]
+        return replace(state, memory=memory, mask=mask, caches=caches)
+
+    @property
+    def _layers(self) -> Sequence[DecoderLayer]:
+        return cast(Sequence[DecoderLayer], self.decoders)
+
+    def _read(self, tokens: Tensor, position: int) -> Tensor:
+        """Embedded labels (B, U, D), the first of which is number ``position``."""
+        embedding, positions = self.embed
+        return positions(embedding(tokens), position)[0]
+
+
+def transformer_decoder(options: TransformerOptions, odim: int) -> Decoder:
+    """The decoder that options describe."""
+    size, dropout_rate = options.adim, options.dropout_rate
+    mixer = MIXERS[options.transformer_decoder_selfattn_layer_type]
+    layers = []
+    for kernel in options.kernels("decoder"):
+        sizes = MixerSizes(
+            *(size, options.aheads, options.wshare, kernel, options.ldconv_usebias),
+            dropout_rate=options.attention_dropout(),
+            causal=True,
+        )
+        source = MultiHeadedAttention(options.aheads, size, options.attention_dropout())
+        feed_forward = FeedForward(
+            size, options.dunits, dropout_rate, ACTIVATIONS["relu"]
+        )
+        layers.append(
+            DecoderLayer(size, mixer(sizes), source, feed_forward, dropout_rate)
+        )
+    return Decoder(odim, size, layers, dropout_rate)

@@ -1,0 +1,40 @@
+"""The feed-forward layer of Transformer blocks, and its activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Callable[[Tensor], Tensor]
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": F.relu,
+    "hardtanh": F.hardtanh,
+    "selu": F.selu,
+    "swish": F.silu,
+}
+
+
+class FeedForward(nn.Module):
+    """Two linear layers, the same for every frame.
+
+    Args:
+        size: D of input and output.
+        units: between the layers.
+        dropout_rate: between the layers.
+        activation: between the layers.
+    """
+
+    def __init__(
+        self, size: int, units: int, dropout_rate: float, activation: Activation
+    ) -> None:
+        super().__init__()
+        self.w_1 = nn.Linear(size, units)
+        self.w_2 = nn.Linear(units, size)
+        self.dropout = nn.Dropout(dropout_rate)
+        self.activation = activation
+
+    def forward(self, xs: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return self.w_2(self.dropout(self.activation(self.w_1(xs))))

@@ -1,0 +1,107 @@
+"""What a search asks of a score (attention decoder, CTC, language model, ...).
+
+A search keeps ``beam`` hypotheses for each of B utterances, N = B * beam rows in all;
+row i belongs to utterance ``i // beam``. A scorer sees all rows at once and keeps what
+it needs between steps in a state of its own making.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor
+
+
+class BatchScorer(ABC):
+    """Log-probabilities of the next token for N hypotheses at once."""
+
+    @abstractmethod
+    def start(self, memory: Tensor, lengths: Tensor, beam: int) -> Any:
+        """The state before the first token (the start symbol is not scored).
+
+        Args:
+            memory: encoder output (B, T, E), zeros behind each length.
+            lengths: valid frames (B,).
+            beam: hypotheses per utterance.
+        """
+
+    @abstractmethod
+    def score(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Score every next token.
+
+        Args:
+            tokens: the newest token of each hypothesis (N,), first the start symbol.
+            state: as ``start``, ``score`` and ``select`` left it.
+
+        Returns:
+            Log-probabilities (N, V) and the state after reading ``tokens``.
+        """
+
+    @abstractmethod
+    def select(self, state: Any, rows: Tensor, tokens: Tensor) -> Any:
+        """The state of the hypotheses that go on.
+
+        Args:
+            state: of N hypotheses, as ``score`` returned it.
+            rows: for each new hypothesis the row that it continues (M,); M is a
+                multiple of ``beam`` and rows of an utterance stay together, so
+                utterances that have ended can be left out.
+            tokens: the token that each new hypothesis appends (M,).
+        """
+
+    def final_score(self, state: Any, rows: Tensor) -> Tensor | None:
+        """What is added to hypotheses that end, or None for nothing.
+
+        Args:
+            state: of N hypotheses, as ``score`` returned it.
+            rows: the hypotheses whose end is scored (M,); returns (M,).
+        """
+        return None
+
+
+class PartialScorer(ABC):
+    """A score that is computed for a few candidate tokens only, such as CTC's."""
+
+    @abstractmethod
+    def start(self, memory: Tensor, lengths: Tensor, beam: int) -> Any:
+        """As :meth:`BatchScorer.start`."""
+
+    @abstractmethod
+    def score_partial(
+        self, tokens: Tensor, state: Any, candidates: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        """Score some next tokens of each hypothesis.
+
+        Args:
+            tokens: the newest token of each hypothesis (N,).
+            state: as ``start`` and ``select`` left it.
+            candidates: the tokens to score (N, K); None for the whole vocabulary.
+
+        Returns:
+            Log-probabilities (N, K) or (N, V), -inf for the impossible, and a state.
+        """
+
+    @abstractmethod
+    def select(self, state: Any, rows: Tensor, tokens: Tensor) -> Any:
+        """As :meth:`BatchScorer.select`; ``tokens`` are among the candidates."""
+
+
+class ScorerInterface(ABC):
+    """A score written for one hypothesis, as plug-ins of ESPnet1 are.
+
+    The search wraps it (:class:`espnet.nets.scorers.single.SingleScorer`) and calls it
+    once per hypothesis; subclass :class:`BatchScorer` for speed.
+    """
+
+    def init_state(self, x: Tensor) -> Any:
+        """The state before the first token; ``x`` is the encoder output (T, E)."""
+        return None
+
+    @abstractmethod
+    def score(self, y: Tensor, state: Any, x: Tensor) -> tuple[Tensor, Any]:
+        """Log-probabilities (V,) of the token that follows ``y`` (L,), and a state."""
+
+    def final_score(self, state: Any) -> float:
+        """A score that is added when the hypothesis ends."""
+        return 0.0

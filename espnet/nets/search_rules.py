@@ -1,0 +1,58 @@
+"""The rules of ESPnet1's two searches, ``--api v1`` and ``v2``, where they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SearchRules:
+    """Where the searches of ESPnet1 differ; all else is common to them.
+
+    Attributes:
+        prebeam: the scorers whose sum chooses the candidates of partial scorers; empty
+            for all that score the whole vocabulary.
+        minlen_of_output: ``minlenratio`` is a share of the longest output, not of the
+            encoder frames (v1 of the RNN models; v1 of the Transformers takes frames).
+        minlen_counts_ends: start and end symbol count for the shortest output.
+        negative_is_length: a negative ratio is a number of tokens; otherwise a negative
+            ``maxlenratio`` allows one token and a negative ``minlenratio`` any length.
+    """
+
+    prebeam: tuple[str, ...] = ()
+    minlen_of_output: bool = False
+    minlen_counts_ends: bool = False
+    negative_is_length: bool = True
+
+    def limits(
+        self, frames: int, maxlenratio: float, minlenratio: float
+    ) -> tuple[int, int]:
+        """Longest and shortest output, in tokens, for T encoder frames."""
+        if maxlenratio == 0:
+            longest = frames
+        elif maxlenratio < 0 and self.negative_is_length:
+            longest = -int(maxlenratio)
+        else:
+            longest = int(maxlenratio * frames)
+        longest = max(1, longest)
+        if minlenratio < 0 and self.negative_is_length:
+            return longest, -int(minlenratio)
+        basis = longest if self.minlen_of_output else frames
+        return longest, max(0, int(minlenratio * basis))
+
+    def first_end(self, shortest: int) -> int:
+        """The first step (from 0) at which a hypothesis may end."""
+        # after step i a hypothesis has i + 2 symbols with its start; v1 wants more
+        # symbols than `shortest`, v2 wants i >= shortest
+        return shortest - 1 if self.minlen_counts_ends else shortest
+
+
+RULES = {
+    "v1": SearchRules(
+        prebeam=("decoder",),
+        minlen_of_output=True,
+        minlen_counts_ends=True,
+        negative_is_length=False,
+    ),
+    "v2": SearchRules(),
+}

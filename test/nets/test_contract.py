@@ -1,0 +1,202 @@
+"""Facts that hold for every recogniser of the table ``MODELS``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from asr_models import IDIM, MODELS, ODIM, arguments, batch, build
+
+from espnet.nets.asr_interface import ASRInterface
+from espnet.utils.errors import UserError
+from espnet.utils.options import read_config
+
+KEYS = {"loss", "loss_ctc", "loss_att", "acc", "cer_ctc", "cer", "wer"}
+
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def reported(model: ASRInterface) -> dict[str, float]:
+    return {key: float(value) for key, value in model.reported.items()}
+
+
+@every_model
+def test_the_loss_of_one_batch_falls(name: str) -> None:
+    model = build(name)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        loss = model(*batch())
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@every_model
+def test_padding_changes_no_encoder_output(name: str) -> None:
+    model = build(name).eval()
+    xs, ilens, _ = batch()
+    hs, hlens = model.encode_batch(xs, ilens)
+    for b, length in enumerate(ilens):
+        alone = model.encode(xs[b, :length])
+        torch.testing.assert_close(hs[b, : hlens[b]], alone, rtol=1e-4, atol=1e-5)
+        assert not hs[b, hlens[b] :].any()
+
+
+@every_model
+def test_padding_changes_no_loss(name: str) -> None:
+    model = build(name, report_cer=True).eval().double()
+    xs, ilens, ys = batch(torch.double)
+    xs, ilens, ys = xs[2:], ilens[2:], ys[2:]
+    model(xs[:, :13], ilens, ys[:, :2])
+    alone = reported(model)
+    xs[:, 13:] = 1.0
+    model(xs, ilens, ys)
+    assert reported(model) == pytest.approx(alone, rel=1e-9)
+
+
+@every_model
+def test_order_in_a_batch_changes_no_loss(name: str) -> None:
+    model = build(name, report_cer=True, report_wer=True).eval().double()
+    parts = batch(torch.double)
+    model(*parts)
+    longest_first = reported(model)
+    assert {"loss", "cer", "wer"} <= set(longest_first)
+    model(*(part[[1, 2, 0]] for part in parts))
+    assert reported(model) == pytest.approx(longest_first, rel=1e-9)
+
+
+@every_model
+def test_saved_and_loaded_it_says_the_same(name: str, tmp_path: Path) -> None:
+    model = build(name).eval()
+    torch.save(model.state_dict(), tmp_path / "model.loss.best")
+    other = build(name).eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    state = torch.load(tmp_path / "model.loss.best", weights_only=True)
+    other.load_state_dict(state, strict=True)
+    torch.testing.assert_close(other(*batch()), model(*batch()))
+
+
+@every_model
+def test_model_json_rebuilds_it(name: str) -> None:
+    model = build(name)
+    written = {**vars(arguments(name)), "epochs": 30, "train_json": None}
+    read = json.loads(json.dumps(written))
+    options = read_config(model.Config, read)
+    rebuilt = type(model)(IDIM, ODIM, options)
+    rebuilt.load_state_dict(model.state_dict(), strict=True)
+    assert options == read_config(model.Config, arguments(name))
+    torch.testing.assert_close(rebuilt.eval()(*batch()), model.eval()(*batch()))
+
+
+@every_model
+def test_gradients_are_finite_and_reach_every_parameter(name: str) -> None:
+    model = build(name)
+    model(*batch()).backward()
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key
+            assert parameter.grad.any() or "gvec" in key, key
+        else:
+            assert parameter.grad is None, key
+
+
+@every_model
+def test_it_works_in_double_precision(name: str) -> None:
+    single, double = build(name).eval(), build(name).eval().double()
+    loss = double(*batch(torch.double))
+    assert loss.dtype == torch.double
+    torch.testing.assert_close(single(*batch()).double(), loss, rtol=1e-4, atol=1e-4)
+
+
+@every_model
+def test_it_works_with_automatic_mixed_precision(name: str) -> None:
+    single, mixed = build(name).eval(), build(name).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = mixed(*batch())
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(single(*batch()).item(), rel=0.01)
+
+
+@every_model
+def test_reported_values_are_finite_and_hold_no_graph(name: str) -> None:
+    model = build(name)
+    loss = model(*batch())
+    assert {"loss"} <= set(model.reported) <= KEYS
+    assert model.reported["loss"] == loss
+    for value in model.reported.values():
+        assert torch.isfinite(torch.as_tensor(value))
+        assert not torch.as_tensor(value).requires_grad
+
+
+@every_model
+def test_scorers_have_distributions(name: str) -> None:
+    model = build(name).eval()
+    hs, hlens = model.encode_batch(*batch()[:2])
+    scorers = model.scorers()
+    assert scorers
+    for key in set(scorers) & {"decoder"}:
+        state = scorers[key].start(hs, hlens, 2)
+        scores, _ = scorers[key].score(torch.full((6,), model.eos), state)
+        assert scores.shape == (6, ODIM)
+        torch.testing.assert_close(scores.exp().sum(-1), torch.ones(6))
+
+
+@every_model
+def test_pictures_of_attention_and_ctc(name: str) -> None:
+    model = build(name).train()
+    hs, hlens = model.encode_batch(*batch()[:2])
+    for weights in model.calculate_all_attentions(*batch()).values():
+        assert weights.shape[0] == 3
+        assert weights.shape[-2:] == (5, hs.shape[1])
+        assert weights.sum(-1) == pytest.approx(1.0, abs=1e-5)
+        assert not weights[2, ..., hlens[2] :].any()
+    probs = model.calculate_all_ctc_probs(*batch())
+    if probs is not None:
+        assert probs.shape == (*hs.shape[:2], ODIM)
+        assert probs.sum(-1) == pytest.approx(1.0, abs=1e-5)
+    assert model.training
+
+
+@every_model
+def test_subsampling_factor_is_that_of_a_long_utterance(name: str) -> None:
+    model = build(name).eval()
+    frames = model.encode(torch.randn(120 * model.subsample_input, IDIM)).shape[0]
+    assert 120 * model.subsample_input // frames == model.get_total_subsampling_factor()
+
+
+@every_model
+def test_features_of_another_dimension_are_refused(name: str) -> None:
+    xs, ilens, ys = batch()
+    with pytest.raises(
+        UserError, match=f"7 dimensions, the model was built for {IDIM}"
+    ):
+        build(name)(xs[..., :7], ilens, ys)
+
+
+@every_model
+def test_an_utterance_without_frames_is_refused(name: str) -> None:
+    xs, ilens, ys = batch()
+    with pytest.raises(UserError, match="utterance 3 of 3 in the batch has no frames"):
+        build(name)(xs, ilens * torch.tensor([1, 1, 0]), ys)
+
+
+@pytest.mark.gpu
+@every_model
+def test_gpu_and_cpu_agree(name: str) -> None:
+    model = build(name).eval()
+    expected = model(*batch()).item()
+    values = reported(model)
+    model.cuda()
+    xs, ilens, ys = batch()
+    loss = model(xs.cuda(), ilens, ys)
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+    assert reported(model) == pytest.approx(values, rel=1e-3)
