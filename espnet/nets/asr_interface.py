@@ -33,12 +33,15 @@ class ASRInterface(torch.nn.Module, ABC):
         eos: id of the start and end symbol.
         subsample_input: only every such frame of the input is used; the collator drops
             the others when it builds a batch.
+        minlen_of_output: ``--minlenratio`` with ``--api v1`` is a share of the longest
+            output, not of the encoder frames.
     """
 
     Config: ClassVar[type]
     reported: dict[str, float | Tensor]
     eos: int
     subsample_input: int = 1
+    minlen_of_output: bool = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,7 +114,10 @@ class ASRInterface(torch.nn.Module, ABC):
         if rnnlm is not None:
             scorers["lm"] = rnnlm
         search = make_search(
-            scorers, self.eos + 1, read_config(SearchOptions, recog_args)
+            scorers,
+            self.eos + 1,
+            read_config(SearchOptions, recog_args),
+            self.minlen_of_output,
         )
         outcomes = search(*self.encode_list(xs))
         return [[hyp.asdict() for hyp in outcome.nbest] for outcome in outcomes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -32,7 +33,10 @@ class Search(Protocol):
 
 
 def make_search(
-    scorers: Mapping[str, Scorer], vocabulary: int, options: SearchOptions
+    scorers: Mapping[str, Scorer],
+    vocabulary: int,
+    options: SearchOptions,
+    minlen_of_output: bool = True,
 ) -> Search:
     """The search that options describe.
 
@@ -40,6 +44,7 @@ def make_search(
         scorers: ``decoder`` and ``ctc`` of a model, where they exist; perhaps ``lm``.
         vocabulary: number of tokens V; V - 1 is start and end symbol.
         options: what the user chose.
+        minlen_of_output: with ``--api v1``, see :class:`SearchRules`.
 
     Raises:
         UserError: CTC has a weight, but the model has no CTC.
@@ -71,6 +76,9 @@ def make_search(
             options.maxlenratio,
             options.minlenratio,
         )
+    rules = RULES[options.api]
+    if not minlen_of_output:
+        rules = replace(rules, minlen_of_output=False)
     weights = {
         "decoder": 1.0 - ctc_weight,
         "ctc": ctc_weight,
@@ -87,7 +95,7 @@ def make_search(
         nbest=options.nbest,
         maxlenratio=options.maxlenratio,
         minlenratio=options.minlenratio,
-        rules=RULES[options.api],
+        rules=rules,
     )
 
 
