@@ -30,6 +30,22 @@ _RNN_SIZES: dict[str, Any] = {
     "dunits": 7,
     "char_list": CHAR_LIST,
 }
+_TRANSFORMER = "espnet.nets.pytorch_backend.e2e_asr_transformer:E2E"
+_CONFORMER = "espnet.nets.pytorch_backend.e2e_asr_conformer:E2E"
+_SIZES: dict[str, Any] = {
+    "adim": 8,
+    "aheads": 2,
+    "wshare": 2,
+    "dlayers": 2,
+    "lsm_weight": 0.1,
+    "ldconv_encoder_kernel_length": "3_7",
+    "ldconv_decoder_kernel_length": "5_3",
+}
+_RELATIVE: dict[str, Any] = {
+    "transformer_encoder_pos_enc_layer_type": "rel_pos",
+    "transformer_encoder_selfattn_layer_type": "rel_selfattn",
+}
+_CONVOLVING: dict[str, Any] = {"use_cnn_module": True, "cnn_module_kernel": 5}
 
 # name: (model module, options)
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,6 +62,64 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "rnn-vgggru-noatt": (_RNN, {"etype": "vgggru", "atype": "noatt"}),
     "rnn-ctc": (_RNN, {"mtlalpha": 1.0, "subsample": "1_2_1"}),
     "rnn-attention": (_RNN, {"mtlalpha": 0.0, "atype": "location2d"}),
+    "transformer-conv2d": (_TRANSFORMER, _SIZES),
+    "transformer-linear-scaled-lightconv": (
+        _TRANSFORMER,
+        {
+            **_SIZES,
+            "transformer_input_layer": "linear",
+            "transformer_encoder_pos_enc_layer_type": "scaled_abs_pos",
+            "transformer_encoder_selfattn_layer_type": "lightconv",
+            "transformer_decoder_selfattn_layer_type": "lightconv2d",
+            "ldconv_usebias": True,
+        },
+    ),
+    "transformer-vgg2l-dynamicconv": (
+        _TRANSFORMER,
+        {
+            **_SIZES,
+            "transformer_input_layer": "vgg2l",
+            "transformer_encoder_selfattn_layer_type": "dynamicconv2d",
+            "transformer_decoder_selfattn_layer_type": "dynamicconv",
+            "ldconv_usebias": True,
+        },
+    ),
+    "transformer-intermediate": (
+        _TRANSFORMER,
+        {
+            **_SIZES,
+            "intermediate_ctc_layer": "1",
+            "intermediate_ctc_weight": 0.2,
+            "self_conditioning": True,
+        },
+    ),
+    "transformer-ctc": (_TRANSFORMER, {**_SIZES, "mtlalpha": 1.0}),
+    "transformer-attention": (_TRANSFORMER, {**_SIZES, "mtlalpha": 0.0}),
+    "conformer-linear": (_CONFORMER, {**_SIZES, "transformer_input_layer": "linear"}),
+    "conformer-latest": (
+        _CONFORMER,
+        {
+            **_SIZES,
+            **_RELATIVE,
+            **_CONVOLVING,
+            "rel_pos_type": "latest",
+            "macaron_style": True,
+        },
+    ),
+    "conformer-legacy": (
+        _CONFORMER,
+        {**_SIZES, **_RELATIVE, **_CONVOLVING, "macaron_style": True},
+    ),
+    "conformer-legacy-triu": (
+        _CONFORMER,
+        {
+            **_SIZES,
+            **_RELATIVE,
+            "transformer_input_layer": "vgg2l",
+            "transformer_encoder_activation_type": "selu",
+            "zero_triu": True,
+        },
+    ),
 }
 
 

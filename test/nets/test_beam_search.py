@@ -22,6 +22,7 @@ from espnet.nets.decode import make_search
 from espnet.nets.scorer_interface import BatchScorer, ScorerInterface
 from espnet.nets.scorers.length_bonus import LengthBonus
 from espnet.nets.search_options import SearchOptions
+from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 
 V = 5
@@ -413,15 +414,20 @@ def test_ctc_weight_needs_ctc() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["rnn_blstmp_dot", "rnn_bgru_multi_head_loc", "rnn_vggblstmp_location"]
+    "name",
+    [
+        "rnn_blstmp_dot",
+        "rnn_bgru_multi_head_loc",
+        "rnn_vggblstmp_location",
+        "transformer_conv2d",
+        "conformer_latest",
+    ],
 )
-def test_golden_rnn(name: str, golden: Path) -> None:
+def test_golden(name: str, golden: Path) -> None:
     """Hypotheses and scores of ESPnet1's own search, all utterances in one batch."""
-    from espnet.nets.pytorch_backend.e2e_asr import E2E
-
     folder = golden / "models" / name
     idim, odim, args = json.loads((folder / "model.json").read_text())
-    model = E2E(idim, odim, Namespace(**args))
+    model = dynamic_import(args["model_module"])(idim, odim, Namespace(**args))
     weights = torch.load(folder / "model.loss.best", weights_only=True)
     model.load_state_dict(weights)
     model.eval()

@@ -43,9 +43,13 @@ class CTC(nn.Module):
         """
         logits = self.ctc_lo(self.dropout(hs_pad))
         loss = ctc_loss(logits, hlens, ys_pad)
-        self._count_impossible(hlens.cpu(), ys_pad.cpu())
+        self.count_impossible(hlens, ys_pad)
         noisy = self.training and self.dropout.p > 0
         return loss, self.argmax(hs_pad) if noisy else logits.argmax(-1)
+
+    def loss(self, hs_pad: Tensor, hlens: Tensor, ys_pad: Tensor) -> Tensor:
+        """The loss alone, as ``forward`` gives it."""
+        return ctc_loss(self.ctc_lo(self.dropout(hs_pad)), hlens, ys_pad)
 
     def log_softmax(self, hs_pad: Tensor) -> Tensor:
         """Log-posteriors (B, T, V) of the symbols."""
@@ -60,7 +64,9 @@ class CTC(nn.Module):
         """The most likely symbol of each frame (B, T)."""
         return self.ctc_lo(hs_pad).argmax(-1)
 
-    def _count_impossible(self, hlens: Tensor, ys_pad: Tensor) -> None:
+    def count_impossible(self, hlens: Tensor, ys_pad: Tensor) -> None:
+        """Count the utterances with more labels (B, L) than frames (B,)."""
+        hlens, ys_pad = hlens.cpu(), ys_pad.cpu()
         repeats = (ys_pad[:, 1:] == ys_pad[:, :-1]) & (ys_pad[:, 1:] != IGNORE)
         needed = label_lengths(ys_pad) + repeats.sum(1)  # a blank parts equal labels
         found = int((needed > hlens).sum())
@@ -99,3 +105,12 @@ def ctc_loss(logits: Tensor, hlens: Tensor, ys_pad: Tensor) -> Tensor:
             zero_infinity=True,
         )
     return total / len(ys_pad)
+
+
+def collapsed(path: Tensor, hlens: Tensor) -> list[list[int]]:
+    """The labels of paths (B, T) over hlens (B,) frames: repeats and blanks go."""
+    labels = []
+    for row, length in zip(path, hlens.tolist(), strict=True):
+        ids = torch.unique_consecutive(row[:length]).tolist()
+        labels.append([i for i in ids if i != BLANK])
+    return labels

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
 from espnet.nets.asr_interface import ASRInterface
 from espnet.nets.ctc_prefix_score import CTCPrefixScorer
-from espnet.nets.pytorch_backend.ctc import CTC
+from espnet.nets.pytorch_backend.ctc import CTC, collapsed
 from espnet.nets.pytorch_backend.hybrid import ErrorRates, accuracy, combine
 from espnet.nets.pytorch_backend.nets_utils import (
     IGNORE,
@@ -38,7 +39,7 @@ from espnet.utils.options import read_config
 
 
 class E2E(ASRInterface):
-    """The Transformer recogniser; names and shapes of its parameters are those of ESPnet1.
+    """The Transformer recogniser; names and shapes of parameters are those of ESPnet1.
 
     Args:
         idim: dimension D of the features; with the input layer ``embed``, of tokens.
@@ -46,7 +47,8 @@ class E2E(ASRInterface):
         args: values of :class:`TransformerOptions`; what is missing takes its default.
     """
 
-    Config: type[TransformerOptions] = TransformerOptions
+    Config: ClassVar[type[TransformerOptions]] = TransformerOptions
+    minlen_of_output = False
 
     def __init__(self, idim: int, odim: int, args: Namespace) -> None:
         super().__init__()
@@ -90,19 +92,20 @@ class E2E(ASRInterface):
         ys_pad = ys_pad.cpu()
         outputs, hlens = self._outputs(xs_pad, ilens)
         *between, hs = outputs
-        loss_ctc = loss_att = loss_between = path = logits = None
+        loss_ctc = loss_att = loss_between = logits = None
         self.reported = {}
-        if self.ctc is not None:
-            loss_ctc, path = self.ctc(hs, hlens, ys_pad)
-            if between and self.options.intermediate_ctc_weight > 0.0:
-                losses = [self.ctc(xs, hlens, ys_pad)[0] for xs in between]
-                loss_between = sum(losses[1:], losses[0]) / len(losses)
         if self.decoder is not None:
             ys_in, ys_out = decoder_labels(ys_pad, self.eos)
             logits = self.decoder(hs, hlens, ys_in.to(hs.device, non_blocking=True))
             ys_out = ys_out.to(hs.device, non_blocking=True)
             loss_att = self._attention_loss(logits, ys_out, ys_pad)
             self.reported["acc"] = accuracy(logits.detach(), ys_out)
+        if self.ctc is not None:
+            loss_ctc = self.ctc.loss(hs, hlens, ys_pad)
+            self.ctc.count_impossible(hlens, ys_pad)
+            if between and self.options.intermediate_ctc_weight > 0.0:
+                losses = [self.ctc.loss(xs, hlens, ys_pad) for xs in between]
+                loss_between = sum(losses[1:], losses[0]) / len(losses)
         loss = combine(
             self.options.mtlalpha,
             *(loss_ctc, loss_att, loss_between),
@@ -116,7 +119,7 @@ class E2E(ASRInterface):
             if value is not None:
                 self.reported[name] = value.detach()
         if not self.training:
-            self._report_error_rates(path, logits, hlens, ys_pad)
+            self._report_error_rates(hs, logits, hlens, ys_pad)
         return loss
 
     def _outputs(self, xs_pad: Tensor, ilens: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -139,7 +142,7 @@ class E2E(ASRInterface):
 
     def _report_error_rates(
         self,
-        path: Tensor | None,
+        hs: Tensor,
         logits: Tensor | None,
         hlens: Tensor,
         ys_pad: Tensor,
@@ -151,8 +154,9 @@ class E2E(ASRInterface):
             return
         said = [row[row != IGNORE].tolist() for row in ys_pad]
         found: dict[str, float | None] = {}
-        if path is not None:
-            found["cer_ctc"] = rates.characters(collapsed(path.cpu(), hlens), said)
+        if self.ctc is not None:
+            path = self.ctc.argmax(hs).cpu()
+            found["cer_ctc"] = rates.characters(collapsed(path, hlens), said)
         if logits is not None:
             best = logits.argmax(-1).tolist()
             heard = [row[: len(ids)] for row, ids in zip(best, said, strict=True)]

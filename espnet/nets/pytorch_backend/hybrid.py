@@ -13,7 +13,7 @@ from torch import Tensor
 
 from espnet.nets.beam_search import Scorer
 from espnet.nets.decode import Search, make_search
-from espnet.nets.pytorch_backend.ctc import BLANK
+from espnet.nets.pytorch_backend.ctc import BLANK, collapsed
 from espnet.nets.pytorch_backend.nets_utils import IGNORE
 from espnet.nets.pytorch_backend.options import HybridOptions
 from espnet.nets.search_options import SearchOptions
@@ -84,9 +84,8 @@ class ErrorRates:
             None where all references are empty.
         """
         rates = []
-        for row, length, labels in zip(path, hlens.tolist(), ys_pad, strict=True):
-            ids = torch.unique_consecutive(row[:length]).tolist()
-            heard = self.text(i for i in ids if i != BLANK).replace(" ", "")
+        for ids, labels in zip(collapsed(path, hlens), ys_pad, strict=True):
+            heard = self.text(ids).replace(" ", "")
             said = self.text(labels[labels != IGNORE].tolist()).replace(" ", "")
             if said:
                 rates.append(Levenshtein.distance(heard, said) / len(said))

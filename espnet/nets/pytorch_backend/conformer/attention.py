@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
@@ -79,7 +80,7 @@ def legacy_shift(scores: Tensor, frames: Frames) -> Tensor:
     ESPnet1 took the longest utterance's length for l in the whole batch.
     """
     length = scores.shape[2]
-    padded = torch.nn.functional.pad(scores, (1, 0)).flatten(2)
+    padded = F.pad(scores, (1, 0)).flatten(2)
     shifted = padded[..., length:].view_as(scores)
     if frames.valid is None:
         return shifted

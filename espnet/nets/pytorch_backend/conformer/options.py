@@ -65,9 +65,9 @@ class ConformerOptions(TransformerOptions):
         attention = self.transformer_encoder_selfattn_layer_type
         if positions.endswith("rel_pos") != attention.endswith("rel_selfattn"):
             raise UserError(
-                f"transformer-encoder-pos-enc-layer-type: '{positions}' does not go with"
-                f" transformer-encoder-selfattn-layer-type '{attention}'; rel_pos and"
-                " rel_selfattn need each other"
+                f"transformer-encoder-pos-enc-layer-type: '{positions}' does not go"
+                f" with transformer-encoder-selfattn-layer-type '{attention}'; rel_pos"
+                " and rel_selfattn need each other"
             )
 
     def choices(self) -> dict[str, Collection[str]]:

@@ -96,13 +96,14 @@ class VGGInput(nn.Module):
         outlens = self.output_lengths(lengths)
         padded = int(lengths.min()) < xs.shape[1]
         xs = xs[:, None]
-        for part in self.vgg2l:
-            if padded and isinstance(part, nn.Conv2d):
-                padding = make_pad_mask(lengths, xs.shape[2]).to(xs.device)
-                xs = xs.masked_fill(padding[:, None, :, None], 0.0)
-            if isinstance(part, nn.MaxPool2d):
-                lengths = lengths // part.kernel_size[0]
-            xs = part(xs)
+        parts = list(self.vgg2l)
+        for block, step in ((parts[:5], 3), (parts[5:], 2)):
+            for part in block:
+                if padded and isinstance(part, nn.Conv2d):
+                    padding = make_pad_mask(lengths, xs.shape[2]).to(xs.device)
+                    xs = xs.masked_fill(padding[:, None, :, None], 0.0)
+                xs = part(xs)
+            lengths = lengths // step
         xs = xs.transpose(1, 2).flatten(2)
         if isinstance(self.output, nn.Linear):
             return self.output(xs), None, outlens

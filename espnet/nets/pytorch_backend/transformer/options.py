@@ -115,8 +115,8 @@ class TransformerOptions(HybridOptions):
             self._at_least_one(name)
         if self.adim % self.aheads:
             raise UserError(
-                f"aheads: {self.aheads} does not divide adim {self.adim}; each head gets"
-                " an equal share of it"
+                f"aheads: {self.aheads} does not divide adim {self.adim}; each head"
+                " gets an equal share of it"
             )
         if self.adim % 2:
             raise UserError(f"adim: {self.adim} is odd; positions need an even size")
@@ -167,11 +167,11 @@ class TransformerOptions(HybridOptions):
             layers = tuple(int(part) for part in text.split(",") if part.strip())
         except ValueError:
             layers = (0,)
-        in_order = all(a < b for a, b in zip(layers, layers[1:], strict=False))
-        if not in_order or any(not 1 <= layer <= self.elayers for layer in layers):
+        repeated = len(set(layers)) < len(layers)
+        if repeated or any(not 1 <= layer <= self.elayers for layer in layers):
             raise UserError(
-                f"intermediate-ctc-layer: '{text}' must be rising layer numbers from 1"
-                f" to elayers {self.elayers} joined by commas, such as 6,12"
+                f"intermediate-ctc-layer: '{text}' must be different layer numbers from"
+                f" 1 to elayers {self.elayers} joined by commas, such as 6,12"
             )
         return layers
 
@@ -209,7 +209,8 @@ class TransformerOptions(HybridOptions):
                 raise UserError(f"{_flag(name)}: {value} must lie in [0, 1]")
         if not 0.0 <= self.stochastic_depth_rate < 1.0:
             raise UserError(
-                f"stochastic-depth-rate: {self.stochastic_depth_rate} must lie in [0, 1)"
+                f"stochastic-depth-rate: {self.stochastic_depth_rate} must lie in"
+                " [0, 1)"
             )
         weight = self.intermediate_ctc_weight
         if not 0.0 <= weight <= 1.0:
