@@ -1,0 +1,169 @@
+"""Snapshots and weights on disk: whole or not there, and refused by name if damaged.
+
+A snapshot is a dict with the keys ``model``, ``optimizer`` and ``trainer`` made of
+tensors, numbers and strings only, so that reading one never runs code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet.utils.errors import UserError
+from espnet.utils.files import atomic_write
+
+SNAPSHOT_KEYS = ("model", "optimizer", "trainer")
+_SNAPSHOT_NAME = re.compile(r"snapshot\.(ep|iter)\.(\d+)$")
+
+
+class DamagedFile(UserError):
+    """A file that is cut off, or is not what its name says."""
+
+
+def save(content: Mapping[str, Any], path: str | Path) -> None:
+    """Write tensors, numbers and strings; an earlier file stays until all is written.
+
+    Raises:
+        UserError: the disk is full or not writable.
+    """
+    try:
+        with atomic_write(path, "wb") as stream:
+            torch.save(dict(content), stream)
+    except (OSError, RuntimeError) as error:  # torch turns the first into the second
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise UserError(
+            f"{path}: cannot be written: {cause.strerror}; repair that and run the "
+            "same command again, it continues from the newest snapshot"
+        ) from error
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """Read what :func:`save` wrote, onto the CPU, without running any code in it.
+
+    Raises:
+        UserError: the file is not there.
+        DamagedFile: it cannot be read.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for damaged files
+        reason = (
+            str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        )
+        raise DamagedFile(
+            f"{path}: is cut off or not a file of this toolkit ({reason})"
+        ) from error
+    if not isinstance(content, dict):
+        raise DamagedFile(f"{path}: holds no weights but a {type(content).__name__}")
+    return content
+
+
+def load_snapshot(path: str | Path) -> dict[str, Any]:
+    """Read a snapshot: ``model``, ``optimizer`` and ``trainer``.
+
+    Raises:
+        UserError: the file is not there.
+        DamagedFile: it cannot be read or is not a snapshot.
+    """
+    content = load(path)
+    missing = [key for key in SNAPSHOT_KEYS if key not in content]
+    if missing:
+        raise DamagedFile(
+            f"{path}: is no snapshot, '{missing[0]}' is missing; one is named "
+            "snapshot.ep.N and is written after each epoch"
+        )
+    return content
+
+
+def load_weights(
+    model: torch.nn.Module, weights: Mapping[str, Tensor], source: str
+) -> None:
+    """Put weights into a model.
+
+    Raises:
+        UserError: names or shapes differ; the message shows the first few.
+    """
+    have = model.state_dict()
+    problems = [f"lacks {name}" for name in have if name not in weights]
+    problems += [f"has {name} in addition" for name in weights if name not in have]
+    problems += [
+        f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
+        for name, value in have.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise UserError(
+            f"{source}: does not fit the model: {'; '.join(problems[:3])}{more}; "
+            "train with the options of its model.json, or use another --outdir"
+        )
+    model.load_state_dict(weights)
+
+
+def snapshots(
+    outdir: str | Path, updates_per_epoch: int
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Read the snapshots of a directory, newest first; damaged ones are named."""
+    found = []
+    for path in Path(outdir).glob("snapshot.*"):
+        match = _SNAPSHOT_NAME.match(path.name)
+        if match:
+            number = int(match[2])
+            found.append(
+                (number * updates_per_epoch if match[1] == "ep" else number, path)
+            )
+    for _, path in sorted(found, reverse=True):
+        try:
+            yield path, load_snapshot(path)
+        except DamagedFile as error:
+            logging.warning("%s; trying the one before", error)
+
+
+def remove_leftovers(outdir: str | Path) -> None:
+    """Delete what killed writers left: their temporary files."""
+    for path in Path(outdir).glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every global random number generator."""
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": json.dumps(random.getstate()),
+        "numpy": {
+            "kind": str(kind),
+            "keys": torch.from_numpy(np.asarray(keys).astype(np.int64)),
+            "position": int(position),
+            "has_gauss": int(has_gauss),
+            "cached": float(cached),
+        },
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Put every global random number generator into a state."""
+    version, internal, gauss = json.loads(state["python"])
+    random.setstate((version, tuple(internal), gauss))
+    numpy = state["numpy"]
+    keys = numpy["keys"].numpy().astype(np.uint32)
+    np.random.set_state(
+        (numpy["kind"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"])
+    )
+    torch.set_rng_state(state["torch"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

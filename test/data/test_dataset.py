@@ -1,0 +1,132 @@
+"""Minibatches as tensors: what is in them, and in which order they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_corpus import IDIM, write_corpus
+
+from espnet.data.collate import collate
+from espnet.data.dataset import BatchLoader, UtteranceReader
+from espnet.utils.batchfy import make_batchset
+from espnet.utils.errors import UserError
+
+
+class Noise:
+    """Adds random numbers, as augmentation does."""
+
+    def reseed(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+
+    def __call__(self, xs: list, uttids: list, *, train: bool) -> list:
+        return [x + train * self.random.normal(size=x.shape) for x in xs]
+
+
+@pytest.fixture
+def utts(tmp_path: Path) -> dict:
+    files = write_corpus(tmp_path)
+    return json.loads(files["train"].read_text())["utts"]
+
+
+def loader(utts: dict, train: bool = True, **options: object) -> BatchLoader:
+    reader = UtteranceReader(Noise(), train, seed=3, idim=IDIM)
+    return BatchLoader(make_batchset(utts, 3), reader, shuffle=train, **options)  # type: ignore[arg-type]
+
+
+def test_collate() -> None:
+    short, long = np.ones((3, 2), np.float32), np.full((5, 2), 2, np.float32)
+    batch = collate(["a", "b"], [short, long], [np.array([7, 8]), np.array([9])])
+    assert batch.uttids == ("b", "a")  # longest first
+    assert batch.ilens.tolist() == [5, 3]
+    assert batch.xs.shape == (2, 5, 2) and batch.xs.dtype == torch.float32
+    assert batch.xs[1, :, 0].tolist() == [1, 1, 1, 0, 0]
+    assert batch.ys.tolist() == [[9, -1], [7, 8]]
+    assert batch.to(torch.device("cpu"), torch.float64).xs.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("step", "kept"), [(1, [0, 1, 2, 3, 4]), (2, [0, 2, 4]), (3, [0, 3])]
+)
+def test_frames_dropped_at_the_input(step: int, kept: list[int]) -> None:
+    x = np.arange(5, dtype=np.float32)[:, None]
+    batch = collate(["a"], [x], [np.array([1])], subsample=step)
+    assert batch.xs[0, :, 0].tolist() == kept and batch.ilens.tolist() == [len(kept)]
+
+
+def test_features_are_those_of_the_archive(utts: dict) -> None:
+    from espnet.data.ark import read_matrix
+
+    for batch in loader(utts, train=False).epoch(0):
+        for row, uttid in enumerate(batch.uttids):
+            stored = read_matrix(utts[uttid]["input"][0]["feat"])
+            assert np.array_equal(batch.xs[row, : batch.ilens[row]].numpy(), stored)
+            tokens = utts[uttid]["output"][0]["tokenid"].split()
+            ys = batch.ys[row]
+            assert ys[ys >= 0].tolist() == [int(t) for t in tokens]
+
+
+def contents(loader: BatchLoader, epoch: int, start: int = 0) -> list[tuple]:
+    return [(b.uttids, b.xs.sum().item()) for b in loader.epoch(epoch, start)]
+
+
+def test_neither_processes_nor_interruptions_matter(utts: dict) -> None:
+    alone, helped = loader(utts), loader(utts, workers=2)
+    for epoch in (0, 1):
+        assert contents(alone, epoch) == contents(helped, epoch)
+    assert contents(loader(utts), 1, start=2) == contents(alone, 1)[2:]
+
+
+def test_the_global_random_numbers_are_left_alone(utts: dict) -> None:
+    states = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    contents(loader(utts), 0)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.random.get_state()[1].tolist() == states[1]
+
+
+def test_epochs_differ_in_order_and_augmentation(utts: dict) -> None:
+    first, second = (contents(loader(utts), epoch) for epoch in (0, 1))
+    assert sorted(u for u, _ in first) == sorted(u for u, _ in second)
+    assert [u for u, _ in first] != [u for u, _ in second]
+    assert not {x for _, x in first} & {x for _, x in second}
+    valid = loader(utts, train=False)
+    assert contents(valid, 0) == contents(valid, 1)
+
+
+@pytest.mark.parametrize(("in_order", "sorted_epochs"), [(0, 0), (2, 2), (-1, 9)])
+def test_sortagrad(utts: dict, in_order: int, sorted_epochs: int) -> None:
+    batches = loader(utts, in_order=in_order)
+    for epoch in range(5):
+        is_sorted = batches.order(epoch) == list(range(len(batches)))
+        assert is_sorted == (epoch < sorted_epochs)
+
+
+def test_fingerprint_tells_other_data_and_orders(utts: dict) -> None:
+    fewer = dict(list(utts.items())[1:])
+    prints = {
+        loader(utts).fingerprint(),
+        loader(fewer).fingerprint(),
+        loader(utts, seed=9).fingerprint(),
+        loader(utts, in_order=1).fingerprint(),
+    }
+    assert len(prints) == 4
+    assert loader(utts, workers=1).fingerprint() in prints
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_features_are_named(
+    utts: dict, workers: int, tmp_path: Path
+) -> None:
+    utts["utt04"]["input"][0]["feat"] = f"{tmp_path}/gone.ark:7"
+    with pytest.raises(UserError, match=r"^utterance 'utt04': .*gone.ark") as error:
+        contents(loader(utts, workers=workers), 0)
+    assert "Traceback" not in str(error.value)
+
+
+def test_features_of_another_size_are_named(utts: dict) -> None:
+    reader = UtteranceReader(idim=IDIM + 1)
+    with pytest.raises(UserError, match=r"'utt00'.*needs \(frames, 5\)"):
+        reader.features("utt00", utts["utt00"])

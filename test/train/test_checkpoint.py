@@ -1,0 +1,126 @@
+"""Files of weights: whole, harmless, or refused by name."""
+
+from __future__ import annotations
+
+import random
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from espnet.train.checkpoint import (
+    DamagedFile,
+    load,
+    load_snapshot,
+    load_weights,
+    random_state,
+    remove_leftovers,
+    save,
+    set_random_state,
+    snapshots,
+)
+from espnet.utils.errors import UserError
+
+
+def snapshot(**more: Any) -> dict[str, Any]:
+    return {"model": {"w": torch.ones(2)}, "optimizer": {}, "trainer": {}, **more}
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 4 kB, as if the disk were full."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path, small_disk: None) -> None:
+    path = tmp_path / "model.acc.best"
+    save({"w": torch.zeros(2)}, path)
+    with pytest.raises(UserError) as error:
+        save({"w": torch.zeros(99999)}, path)
+    assert f"{path}: cannot be written: File too large" in str(error.value)
+    assert "run the same command again" in str(error.value)
+    assert torch.equal(load(path)["w"], torch.zeros(2))
+    assert [p.name for p in tmp_path.iterdir()] == ["model.acc.best"]
+
+
+def test_any_cut_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.ep.1"
+    save(snapshot(), path)
+    content = path.read_bytes()
+    for size in range(0, len(content), 37):
+        path.write_bytes(content[:size])
+        with pytest.raises(DamagedFile, match=r"snapshot.ep.1: is cut off"):
+            load_snapshot(path)
+
+
+def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "owned",))
+
+    torch.save(snapshot(trainer=Evil()), tmp_path / "snapshot.ep.1")
+    with pytest.raises(DamagedFile):
+        load_snapshot(tmp_path / "snapshot.ep.1")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_newest_first_also_inside_epochs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["ep.2", "iter.50", "iter.250", "ep.10", "iter.1000"]
+    for name in names:
+        save(snapshot(), tmp_path / f"snapshot.{name}")
+    (tmp_path / "snapshot.ep.11").write_bytes(b"PK\3\4")
+    (tmp_path / "snapshot.ep.12.old").touch()
+    found = [path.name for path, _ in snapshots(tmp_path, updates_per_epoch=100)]
+    order = ["ep.10", "iter.1000", "iter.250", "ep.2", "iter.50"]
+    assert sorted(found[:2]) == sorted(f"snapshot.{name}" for name in order[:2])
+    assert found[2:] == [f"snapshot.{name}" for name in order[2:]]
+    assert "snapshot.ep.11: is cut off" in caplog.text
+    assert "trying the one before" in caplog.text
+
+
+def test_weights_of_another_model() -> None:
+    model = torch.nn.Linear(2, 3)
+    weights = {"weight": torch.zeros(3, 4), "extra": torch.zeros(1)}
+    with pytest.raises(UserError) as error:
+        load_weights(model, weights, "snapshot.ep.3")
+    message = str(error.value)
+    assert message.startswith("snapshot.ep.3: does not fit the model: lacks bias; ")
+    assert "has extra in addition" in message
+    assert "weight is (3, 4), not (3, 2)" in message
+    assert "another --outdir" in message
+
+
+def test_random_numbers_go_on(tmp_path: Path) -> None:
+    def draw() -> list[Any]:
+        gauss = random.gauss(0, 1), np.random.normal()
+        return [*gauss, random.random(), np.random.rand(), torch.rand(1).item()]
+
+    for state in range(3):  # after an odd number of gauss() calls one is kept back
+        draw()
+        if state == 1:
+            random.gauss(0, 1)
+            np.random.normal()
+        save(random_state(), tmp_path / "state")
+        expected = draw()
+        draw()
+        set_random_state(load(tmp_path / "state"))
+        assert draw() == expected
+
+
+def test_leftovers_of_killed_writers_go(tmp_path: Path) -> None:
+    (tmp_path / ".snapshot.ep.3.123.tmp").touch()
+    (tmp_path / "log").touch()
+    remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["log"]

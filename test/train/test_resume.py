@@ -1,0 +1,282 @@
+"""A killed training goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from crash_lab import CrashLab
+from tiny_corpus import train_argv, write_corpus
+
+# 10 utterances in 5 minibatches, 4 epochs; validation has 2: 7 forward passes an epoch
+VARIANTS = {
+    "plain": (),
+    "accumulation": ("--accum-grad", 2, "--opt", "adam"),
+    "snapshots inside epochs": ("--save-interval-iters", 2, "--grad-noise", "true"),
+    "sorted": ("--sortagrad", 2, "--criterion", "loss"),
+}
+COMMON = ("--epochs", 4, "--report-interval-iters", 3, "--patience", 0)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[CrashLab]:
+    with CrashLab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def reference(
+    request: pytest.FixtureRequest,
+    lab: CrashLab,
+    files: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[tuple, Path]:
+    """The options of a variant and the results of an uninterrupted run."""
+    options = (*COMMON, *VARIANTS[request.param])
+    folder = tmp_path_factory.mktemp("reference")
+    argv = train_argv(files, folder / "out", *options)
+    assert lab.train(argv, folder / "output") == 0, (folder / "output").read_text()
+    return options, folder / "out"
+
+
+def log_of(outdir: Path) -> list[dict[str, Any]]:
+    entries = json.loads((outdir / "log").read_text())
+    return [{k: v for k, v in e.items() if k != "elapsed_time"} for e in entries]
+
+
+def assert_same(outdir: Path, expected: Path) -> None:
+    assert log_of(outdir) == log_of(expected)
+    for name in ("snapshot.ep.4", "model.loss.best", "model.acc.best"):
+        ours, theirs = (
+            torch.load(folder / name, weights_only=True)
+            for folder in (outdir, expected)
+        )
+        ours, theirs = (w.get("model", w) for w in (ours, theirs))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs), name
+    assert not list(outdir.glob(".*")), "temporary files are left"
+
+
+def finish(lab: CrashLab, argv: list[str], output: Path) -> str:
+    assert lab.train(argv, output) == 0, output.read_text()
+    return output.read_text()
+
+
+def test_killed_anywhere_in_the_computation(
+    lab: CrashLab, files: dict[str, Path], reference: tuple, tmp_path: Path
+) -> None:
+    options, expected = reference
+    for forward in (1, 4, 6, 7, 8, 17, 23, 28):
+        outdir = tmp_path / str(forward)
+        argv = train_argv(files, outdir, *options)
+        killed = lab.train(argv, tmp_path / "output", TINY_KILL_AT=forward)
+        assert killed == -9
+        finish(lab, argv, tmp_path / "output")
+        assert_same(outdir, expected)
+
+
+@pytest.mark.parametrize("moment", ["BEFORE", "AFTER"])
+def test_killed_while_writing(
+    lab: CrashLab, files: dict[str, Path], reference: tuple, tmp_path: Path, moment: str
+) -> None:
+    """Each file of the first two epochs is the last that appears, or does not."""
+    options, expected = reference
+    for rename in range(1, 12):
+        outdir = tmp_path / str(rename)
+        argv = train_argv(files, outdir, *options)
+        env = {f"TINY_KILL_{moment}": rename}
+        assert lab.train(argv, tmp_path / "output", **env) == -9
+        finish(lab, argv, tmp_path / "output")
+        assert_same(outdir, expected)
+
+
+def test_killed_again_and_again(
+    lab: CrashLab, files: dict[str, Path], reference: tuple, tmp_path: Path
+) -> None:
+    options, expected = reference
+    argv = train_argv(files, tmp_path / "out", *options)
+    runs = 0
+    while lab.train(argv, tmp_path / "output", TINY_KILL_AT=9) == -9:
+        runs += 1
+    assert runs >= 3
+    assert_same(tmp_path / "out", expected)
+
+
+def test_reading_processes_change_nothing(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    """Not even when a run without them is continued."""
+    argv = train_argv(files, tmp_path / "out", *COMMON)
+    assert lab.train(argv, tmp_path / "output", TINY_KILL_AT=10) == -9
+    finish(lab, [*argv, "--n-iter-processes", "2"], tmp_path / "output")
+    assert_same(tmp_path / "out", done)
+
+
+@pytest.fixture(scope="module")
+def done(
+    lab: CrashLab, files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The results of a run whose best accuracy is of an early epoch."""
+    folder = tmp_path_factory.mktemp("done")
+    argv = train_argv(files, folder / "out", *COMMON)
+    assert lab.train(argv, folder / "output") == 0
+    return folder / "out"
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize(
+    "damaged",
+    ["snapshot.ep.4", "model.acc.best", "model.loss.best", "log", "model.json"],
+)
+def test_truncated_files(
+    lab: CrashLab,
+    files: dict[str, Path],
+    done: Path,
+    tmp_path: Path,
+    damaged: str,
+    share: float,
+) -> None:
+    """What a full disk or a broken copy cut off is named and made again."""
+    outdir = tmp_path / "out"
+    shutil.copytree(done, outdir)
+    content = (outdir / damaged).read_bytes()
+    (outdir / damaged).write_bytes(content[: int(len(content) * share)])
+    argv = train_argv(files, outdir, *COMMON)
+    output = finish(lab, argv, tmp_path / "output")
+    if damaged != "log":
+        assert damaged in output
+    assert_same(outdir, done)
+    before = "snapshot.ep.3" if damaged == "snapshot.ep.4" else "snapshot.ep.4"
+    assert f"continuing from {outdir / before}" in output
+
+
+def test_all_snapshots_damaged_is_a_fresh_start(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    outdir = tmp_path / "out"
+    shutil.copytree(done, outdir)
+    for path in outdir.glob("snapshot.*"):
+        path.write_bytes(b"PK")
+    output = finish(lab, train_argv(files, outdir, *COMMON), tmp_path / "output")
+    assert "continuing" not in output
+    assert_same(outdir, done)
+
+
+def test_best_weights_that_are_nowhere_left(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    outdir = tmp_path / "out"
+    shutil.copytree(done, outdir)
+    trainer = torch.load(outdir / "snapshot.ep.4", weights_only=True)["trainer"]
+    epoch = trainer["best"]["acc"]["epoch"]
+    assert epoch < 4, "the corpus must make the accuracy fall"
+    (outdir / f"snapshot.ep.{epoch}").unlink()
+    (outdir / "model.acc.best").write_bytes(b"")
+    output = tmp_path / "output"
+    assert lab.train(train_argv(files, outdir, *COMMON), output) == 1
+    assert "model.acc.best: is cut off" in output.read_text()
+    assert "use another --outdir" in output.read_text()
+
+
+def test_more_epochs_continue_a_finished_run(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    outdir = tmp_path / "out"
+    options = ("--epochs", 2, *COMMON[2:])
+    finish(lab, train_argv(files, outdir, *options), tmp_path / "output")
+    assert log_of(outdir) == log_of(done)[: len(log_of(outdir))]
+    finish(lab, train_argv(files, outdir, *COMMON), tmp_path / "output")
+    assert_same(outdir, done)
+
+
+def test_a_finished_run_only_says_so(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    before = {p.name: p.stat().st_mtime_ns for p in done.glob("snapshot*")}
+    output = finish(lab, train_argv(files, done, *COMMON), tmp_path / "output")
+    assert "training is complete after 4 of 4 epochs" in output
+    assert before == {p.name: p.stat().st_mtime_ns for p in done.glob("snapshot*")}
+
+
+def test_resume_from_a_named_snapshot(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    """Also into another directory, and killed on the way."""
+    outdir = tmp_path / "out"
+    argv = train_argv(files, outdir, *COMMON, "--resume", done / "snapshot.ep.2")
+    assert lab.train(argv, tmp_path / "output", TINY_KILL_AT=10) == -9
+    output = finish(lab, argv, tmp_path / "output")
+    assert f"continuing from {outdir / 'snapshot.ep.3'}" in output
+    assert log_of(outdir) == log_of(done)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        (b"not a snapshot", "is cut off or not a file of this toolkit"),
+        ({"model": {}}, "is no snapshot, 'optimizer' is missing"),
+        ({"model": {}, "optimizer": {}, "trainer": {}}, "was not written by this"),
+    ],
+)
+def test_resume_from_what_is_no_snapshot(
+    lab: CrashLab, files: dict[str, Path], tmp_path: Path, content: Any, words: str
+) -> None:
+    path = tmp_path / "snapshot.ep.9"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        torch.save(content, path)
+    argv = train_argv(files, tmp_path / "out", *COMMON, "--resume", path)
+    assert lab.train(argv, tmp_path / "output") == 1
+    output = (tmp_path / "output").read_text()
+    assert words in output and str(path) in output and "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--units", 5), "units: 8 there, 5 now"),
+        (("--eps", 1e-4), "eps: 1e-08 there, 0.0001 now"),
+        (("--seed", 3), "seed: 1 there, 3 now"),
+    ],
+)
+def test_other_options_need_another_outdir(
+    lab: CrashLab,
+    files: dict[str, Path],
+    done: Path,
+    tmp_path: Path,
+    options: tuple,
+    words: str,
+) -> None:
+    argv = train_argv(files, done, *COMMON, *options)
+    assert lab.train(argv, tmp_path / "output") == 1
+    output = (tmp_path / "output").read_text()
+    assert words in output and "use another --outdir" in output
+
+
+def test_other_data_need_another_outdir(
+    lab: CrashLab, done: Path, tmp_path: Path
+) -> None:
+    files = write_corpus(tmp_path / "corpus", seed=1)
+    assert lab.train(train_argv(files, done, *COMMON), tmp_path / "output") == 1
+    output = (tmp_path / "output").read_text()
+    assert "belongs to other training or validation data" in output
+
+
+def test_old_snapshots_go(
+    lab: CrashLab, files: dict[str, Path], tmp_path: Path
+) -> None:
+    argv = train_argv(files, tmp_path / "out", *COMMON, "--keep-snapshots", 2)
+    finish(lab, argv, tmp_path / "output")
+    names = sorted(p.name for p in (tmp_path / "out").glob("snapshot*"))
+    assert names == ["snapshot.ep.3", "snapshot.ep.4"]
