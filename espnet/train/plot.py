@@ -2,8 +2,9 @@
 
 The training process only hands over numbers. A thread of it feeds the pipe, so that not
 even a slow disk holds training up; of several pending pictures with one name only the
-last is made. When the training process ends, in whatever way, the other one reads the
-end of the pipe, finishes and ends too. This module imports no torch.
+last is made, and where drawing cannot keep up with short epochs, pictures of earlier
+epochs are left out. When the training process ends, in whatever way, the other one reads
+the end of the pipe, finishes and ends too. This module imports no torch.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from espnet.utils.files import atomic_write
 from espnet.utils.log import setup_logging
 
 LOW_PRIORITY = 10  # of the drawing process: training goes first
+CROWDED = 50  # with so many orders waiting, earlier epochs give way to the newest
 
 
 class Job(Protocol):
@@ -135,6 +137,7 @@ class Studio:
         self.tensorboard_dir = tensorboard_dir
         self._first_step = 0
         self._pending: OrderedDict[str, Job] = OrderedDict()
+        self._left_out = 0
         self._condition = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -157,6 +160,12 @@ class Studio:
             if len(self._pending) > 10:
                 logging.info("%d pictures are still to be drawn", len(self._pending))
             self._thread.join()
+        if self._left_out:
+            logging.info(
+                "%d pictures of earlier epochs were left out: epochs were shorter than "
+                "drawing them takes",
+                self._left_out,
+            )
 
     def begin(self, step: int) -> None:
         """Say at which iteration the run starts; later events are drawn over."""
@@ -194,13 +203,26 @@ class Studio:
                 self.post(str(path), Curves(path, series))
 
     def post(self, name: str, job: Job) -> None:
-        """Order a job; an order of the same name that has not begun is dropped."""
+        """Order a job; an order of the same name that has not begun is dropped.
+
+        A name may end in ``.ep.N.png``. In a crowd, an order of the same name but for N
+        is dropped as well.
+        """
         with self._condition:
+            if len(self._pending) >= CROWDED:
+                self._leave_out(name.rpartition(".ep.")[0])
             self._pending[name] = job
             self._condition.notify()
         if self._thread is None:
             self._thread = threading.Thread(target=self._feed, daemon=True)
             self._thread.start()
+
+    def _leave_out(self, subject: str) -> None:
+        """Drop the waiting pictures of ``subject``."""
+        older = [n for n in self._pending if subject and n.startswith(f"{subject}.ep.")]
+        for name in older:
+            del self._pending[name]
+        self._left_out += len(older)
 
     def _feed(self) -> None:
         """Start the drawing process and hand it one job after the other."""

@@ -89,3 +89,13 @@ def test_a_failure_is_told_once(
         studio.post("good", picture(path))
     assert path.exists()
     assert capfd.readouterr().err.count("Picture not made: ") == 1
+
+
+def test_earlier_epochs_give_way_where_drawing_cannot_keep_up(tmp_path: Path) -> None:
+    large = dataclasses.replace(picture(tmp_path), array=np.ones((100, 100)), tokens=[])
+    with Studio() as studio:
+        for epoch in range(1, 301):
+            path = tmp_path / f"utt.ep.{epoch}.png"
+            studio.post(str(path), dataclasses.replace(large, path=path))
+    drawn = {int(path.name.split(".")[2]) for path in tmp_path.glob("*.png")}
+    assert 300 in drawn and len(drawn) < 150
