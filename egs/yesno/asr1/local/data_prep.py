@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Write the data directories train and test of the yesno corpus.
+
+A file's name is what is said in it: 1_0_1_1_0_0_1_0.wav is YES NO YES YES NO NO YES NO.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet.data.corpus import Recording, write_data_dir
+from espnet.utils.errors import UserError, run_command
+
+SPEAKER = "global"  # one man
+TRAIN = 31  # recordings, in the order of their names; the other 29 are the test set
+WORDS = {"0": "NO", "1": "YES"}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("corpus", type=Path, help="folder with the wav files")
+    parser.add_argument("data", type=Path, help="folder for train/ and test/")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write both sets."""
+    args = parser().parse_args(argv)
+    wavs = sorted(args.corpus.glob("*.wav"))
+    if len(wavs) <= TRAIN:
+        raise UserError(f"{args.corpus}: has {len(wavs)} wav files, expected 60")
+    write_data_dir(args.data / "train", map(recording, wavs[:TRAIN]))
+    write_data_dir(args.data / "test", map(recording, wavs[TRAIN:]))
+
+
+def recording(wav: Path) -> Recording:
+    """The utterance in a file.
+
+    Raises:
+        UserError: its name has other parts than 0 and 1.
+    """
+    digits = wav.stem.split("_")
+    if not set(digits) <= set(WORDS):
+        raise UserError(f"{wav}: not a file of the corpus (named like 0_1_1_0.wav)")
+    text = " ".join(WORDS[digit] for digit in digits)
+    return Recording(f"{SPEAKER}-{wav.stem}", SPEAKER, wav, text)
+
+
+if __name__ == "__main__":
+    run_command(main)
