@@ -553,13 +553,44 @@ def test_every_voice_exists(
 # ---- the whole, on real speech
 
 
+def words_wrong(recipe: Path) -> float:
+    """The word error rate in per cent, of the only decoding there is."""
+    (report,) = recipe.glob("exp/*/decode_*/result.wrd.txt")
+    (row,) = re.findall(r"\| Sum/Avg.*", report.read_text(encoding="utf-8"))
+    return float(row.split()[-3])
+
+
+@pytest.mark.slow  # a minute: a part of the demo, from synthesis to scores
+def test_digits_without_any_corpus(copy: Callable[[str], Path]) -> None:
+    pytest.importorskip("espeakng_loader")
+    recipe = copy("digits")
+    making = ["local/synthesize.py", "--fraction", "0.06", "data/local/espeak"]
+    folders = {"PYTHONPATH": f"{ROOT}:{recipe / 'local'}"}
+    python = [sys.executable, *making]
+    (recipe / "data" / "local").mkdir(parents=True)
+    subprocess.run(python, cwd=recipe, check=True, env=environment() | folders)
+    config = recipe / "small.yaml"
+    config.write_text(
+        "elayers: 1\nsubsample: '1_4'\neunits: 16\nbatch-size: 8\nepochs: 2\n"
+    )
+    done = run_in(recipe, "--train-config", config, "--verbose", 0)
+    assert done.returncode == 0, done.stderr
+    assert words_wrong(recipe) > 0
+    assert "training curves:" in done.stdout and "attention plots:" in done.stdout
+
+
+@pytest.mark.slow  # three minutes: what the README says of real speech
+def test_yesno_is_learned(copy: Callable[[str], Path], kits: Path) -> None:
+    recipe = copy("yesno")
+    done = run_in(recipe, "--datadir", kits)
+    assert done.returncode == 0, done.stderr
+    assert words_wrong(recipe) <= 3.0  # 0.4 where the README's figure was measured
+
+
 @pytest.mark.slow  # two minutes: a real training and decoding
 def test_mini_an4_from_archive_to_scores(
-    copy: Callable[[str], Path],
+    copy: Callable[[str], Path], kits: Path
 ) -> None:
-    kits = ROOT.parent / "shared" / "data"
-    if not kits.is_dir():
-        pytest.skip(f"no {kits} beside this checkout")
     recipe = copy("mini_an4")
     before = sorted(kits.iterdir())
     done = run_in(recipe, "--datadir", kits, "--verbose", 0)
