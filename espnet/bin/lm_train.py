@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Train a language model."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from espnet.lm.train_options import parse_lm_train_options
+from espnet.utils.errors import run_command
+from espnet.utils.log import setup_logging
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Raises:
+        UserError: options, data or an earlier run do not fit.
+    """
+    args = parse_lm_train_options(argv)
+    setup_logging(args.verbose)
+    words = sys.argv[1:] if argv is None else list(argv)
+    logging.info("lm_train.py %s", " ".join(words))
+    from espnet.lm.train import train  # torch: not needed for --help
+
+    train(args)
+
+
+def command() -> None:
+    """The console entry point."""
+    run_command(main)
+
+
+if __name__ == "__main__":
+    command()
