@@ -1,0 +1,182 @@
+"""Joint network and Transducer loss in one, over tiles of time.
+
+The logits of a tile exist while it is worked on, and are computed again for the
+backward pass: the tensor (B, T, U, V), which dwarfs all else in training, never exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from espnet.nets.pytorch_backend.transducer.lattice import sum_over_paths
+from espnet.nets.pytorch_backend.transducer.loss import (
+    REDUCTIONS,
+    blocks,
+    checked,
+    next_labels,
+    node_gradients,
+)
+
+
+class JointActivation(NamedTuple):
+    """An activation, in place, and the derivative by its input.
+
+    Attributes:
+        apply: changes and returns its input.
+        derivative: (gradient of the output, input, output) -> gradient of the input.
+        by_output: the derivative needs the output only.
+    """
+
+    apply: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor, Tensor, Tensor], Tensor]
+    by_output: bool = True
+
+
+JOINT_ACTIVATIONS = {
+    "relu": JointActivation(
+        torch.relu_, lambda grad, _, ys: torch.ops.aten.threshold_backward(grad, ys, 0)
+    ),
+    "tanh": JointActivation(
+        torch.tanh_, lambda grad, _, ys: torch.ops.aten.tanh_backward(grad, ys)
+    ),
+    "swish": JointActivation(
+        lambda xs: F.silu(xs, inplace=True),
+        lambda grad, xs, _: torch.ops.aten.silu_backward(grad, xs),
+        by_output=False,
+    ),
+}
+
+
+def joint_transducer_loss(
+    enc: Tensor,
+    dec: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    logit_lengths: Tensor,
+    target_lengths: Tensor,
+    activation: str = "tanh",
+    blank: int = 0,
+    fastemit_lambda: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """The loss of logits W activation(enc(t) + dec(u)) + b.
+
+    Args:
+        enc: frames in the joint space (B, T, J).
+        dec: label histories in the joint space (B, U, J), U = L + 1.
+        weight, bias: W (V, J) and b (V,).
+        activation: a key of ``JOINT_ACTIVATIONS``.
+        targets, logit_lengths, target_lengths, blank, fastemit_lambda, reduction: see
+            :func:`espnet.nets.pytorch_backend.transducer.loss.transducer_loss`.
+
+    Raises:
+        ValueError: shapes, lengths or labels do not fit together.
+    """
+    shape = (*enc.shape[:2], dec.shape[1], weight.shape[0])
+    targets, logit_lengths, target_lengths = checked(
+        shape, targets, logit_lengths, target_lengths, blank
+    )
+    losses = _JointLoss.apply(
+        *(enc, dec, weight, bias, targets, logit_lengths, target_lengths),
+        *(activation, blank, fastemit_lambda),
+    )
+    return REDUCTIONS[reduction](losses)
+
+
+class _JointLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        enc: Tensor,
+        dec: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        logit_lengths: Tensor,
+        target_lengths: Tensor,
+        activation: str,
+        blank: int,
+        fastemit_lambda: float,
+    ) -> Tensor:
+        precise = torch.promote_types(enc.dtype, torch.float32)
+        targets = targets.to(enc.device)
+        ctx.cut = list(
+            blocks(
+                logit_lengths,
+                target_lengths,
+                len(weight) * precise.itemsize,
+                enc.device.type,
+            )
+        )
+        ctx.activation = JOINT_ACTIVATIONS[activation]
+        ctx.blank = blank
+        shape = (2, *enc.shape[:2], dec.shape[1])
+        blanks, labels = enc.new_zeros(shape, dtype=precise).unbind(0)
+        with torch.autocast(enc.device.type, enabled=False):
+            last, shift = weight.to(enc.dtype), bias.to(enc.dtype)
+            for row, begin, end, width in ctx.cut:
+                sums = enc[row, begin:end, None] + dec[row, :width]
+                logits = F.linear(ctx.activation.apply(sums), last, shift)
+                scores = torch.log_softmax(logits, -1, dtype=precise)
+                blanks[row, begin:end, :width] = scores[..., blank]
+                labels[row, begin:end, : width - 1] = next_labels(scores, targets[row])
+        needed = any(ctx.needs_input_grad)
+        lattice = sum_over_paths(blanks, labels, logit_lengths, target_lengths, needed)
+        if needed:
+            by_label = lattice.labels * (1.0 + fastemit_lambda)
+            paths = (lattice.blanks.to(precise), by_label.to(precise))
+            ctx.save_for_backward(enc, dec, weight, bias, targets, *paths)
+        return -lattice.log_likelihood.to(precise)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        enc, dec, weight, bias, targets, by_blank, by_label = ctx.saved_tensors
+        precise = by_blank.dtype
+        last, shift = weight.to(enc.dtype), bias.to(enc.dtype)
+        grad_enc, grad_dec, grad_weight, grad_bias = (
+            torch.zeros_like(x, dtype=precise) for x in (enc, dec, weight, bias)
+        )
+        learns = ctx.needs_input_grad[2]  # not so in auxiliary losses
+        with torch.autocast(enc.device.type, enabled=False):
+            for row, begin, end, width in ctx.cut:
+                sums = enc[row, begin:end, None] + dec[row, :width]
+                kept = sums if ctx.activation.by_output else sums.clone()
+                hidden = ctx.activation.apply(kept)
+                gradients = node_gradients(
+                    torch.softmax(F.linear(hidden, last, shift), -1, dtype=precise),
+                    by_blank[row, begin:end, :width] * grad[row],
+                    by_label[row, begin:end, :width] * grad[row],
+                    *(targets[row], ctx.blank),
+                )
+                flat = gradients.flatten(0, 1)
+                if learns:
+                    grad_bias += flat.sum(0)
+                flat = flat.to(enc.dtype)
+                if learns:
+                    _add_product(grad_weight, flat, hidden.flatten(0, 1))
+                back = (flat @ last).view_as(hidden)
+                back = ctx.activation.derivative(back, sums, hidden).to(precise)
+                grad_enc[row, begin:end] = back.sum(1)
+                grad_dec[row, :width] += back.sum(0)
+        found = (
+            *(grad_enc.to(enc.dtype), grad_dec.to(dec.dtype)),
+            *(grad_weight.to(weight.dtype), grad_bias.to(bias.dtype)),
+        )
+        needed = ctx.needs_input_grad
+        return *(g if n else None for g, n in zip(found, needed, strict=False)), *(
+            [None] * 6
+        )
+
+
+def _add_product(total: Tensor, lefts: Tensor, rights: Tensor) -> None:
+    """total (V, J) += lefts (N, V) transposed times rights (N, J)."""
+    if lefts.dtype == total.dtype:
+        total.addmm_(lefts.t(), rights)
+    else:
+        total.add_(lefts.t() @ rights)

@@ -1,0 +1,246 @@
+"""Runs searches of single utterances side by side, and scores for all of them at once.
+
+A search is a generator: it yields which prefixes it wants scored at which frame, and is
+sent the scores. So each is written for one utterance, and yet the networks see batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from espnet.nets.scorer_interface import BatchScorer, TransducerScorer
+
+Prefix = tuple[int, ...]
+BLANK = 0
+START: Prefix = (BLANK,)
+
+
+class Hyp(NamedTuple):
+    """A prefix and the score of the paths that were followed to it."""
+
+    yseq: Prefix
+    score: float
+
+
+class Request(NamedTuple):
+    """What a search wants to know.
+
+    Attributes:
+        frame: at which frame; a sequence for one of each prefix.
+        prefixes: to be scored.
+        reads: prefixes that ESPnet1 reads before, in one batch; they need not be
+            scored.
+    """
+
+    frame: int | Sequence[int]
+    prefixes: Sequence[Prefix]
+    reads: Sequence[Prefix] = ()
+
+
+class Row(NamedTuple):
+    """The scores of a prefix at a frame.
+
+    Attributes:
+        log_probs: of all symbols (V,).
+        blank: of blank.
+        labels: the best labels, best first.
+        scores: theirs.
+        lm: weighted scores of the language model (V,), if there is one.
+    """
+
+    log_probs: np.ndarray
+    blank: float
+    labels: list[int]
+    scores: list[float]
+    lm: np.ndarray | None
+
+    def extensions(self, hyp: Hyp, count: int) -> list[Hyp]:
+        """The hypotheses that the ``count`` best labels make of one."""
+        pairs = zip(self.labels[:count], self.scores, strict=False)
+        if self.lm is None:
+            return [Hyp((*hyp.yseq, k), hyp.score + score) for k, score in pairs]
+        return [
+            Hyp((*hyp.yseq, k), hyp.score + score + float(self.lm[k]))
+            for k, score in pairs
+        ]
+
+
+SearchRun = Generator[Request, list[Row], list[Hyp]]
+
+
+@dataclass(slots=True)
+class Known:
+    """What was computed for a prefix.
+
+    Attributes:
+        vector: in the joint space (J,).
+        state: of the prediction network.
+        lm: scores (V,), with the state that they came with and the row in it.
+    """
+
+    vector: Tensor
+    state: Any
+    lm: np.ndarray | None = None
+    lm_state: Any = None
+    lm_row: int = 0
+
+
+class Driver:
+    """Answers requests.
+
+    Args:
+        scorer: of the model.
+        memory: encoder output (B, T, E).
+        lengths: frames (B,).
+        best: labels that each row names.
+        temperature: what logits are divided by.
+        lm: a language model; it reads blank, then the labels.
+        lm_weight: its weight.
+        together: ESPnet1 reads the prefixes of a request in one batch, which matters
+            to a scorer that ``sees_batch``.
+    """
+
+    def __init__(
+        self,
+        scorer: TransducerScorer,
+        memory: Tensor,
+        lengths: Tensor,
+        best: int,
+        temperature: float = 1.0,
+        lm: BatchScorer | None = None,
+        lm_weight: float = 0.0,
+        together: bool = True,
+    ) -> None:
+        self.scorer = scorer
+        frames = scorer.frames(memory)
+        self.width = frames.shape[1]
+        self.frames = frames.flatten(0, 1)
+        self.memory = memory
+        self.lengths = lengths
+        self.best = best
+        self.temperature = temperature
+        self.lm = lm
+        self.lm_weight = lm_weight
+        self.together = together and scorer.sees_batch
+        # the scores of a prefix do not change from frame to frame
+        self.known: list[dict[Prefix, Known]] = [{} for _ in lengths]
+
+    def run(self, searches: Sequence[SearchRun]) -> list[list[Hyp]]:
+        """What each search returns; one for each utterance."""
+        results: list[list[Hyp]] = [[] for _ in searches]
+        requests = {row: next(search) for row, search in enumerate(searches)}
+        while requests:
+            answers = self._serve(requests)
+            waiting, requests = requests, {}
+            for row in waiting:
+                try:
+                    requests[row] = searches[row].send(answers[row])
+                except StopIteration as end:
+                    results[row] = end.value
+        return results
+
+    def _serve(self, requests: dict[int, Request]) -> dict[int, list[Row]]:
+        """The scores that searches ask for, by utterance."""
+        if self.together:
+            self._read({row: request.reads for row, request in requests.items()})
+        self._read({row: request.prefixes for row, request in requests.items()})
+        known = [
+            self.known[row][prefix]
+            for row, request in requests.items()
+            for prefix in request.prefixes
+        ]
+        places = [
+            row * self.width + frame
+            for row, request in requests.items()
+            for frame in (
+                [request.frame] * len(request.prefixes)
+                if isinstance(request.frame, int)
+                else request.frame
+            )
+        ]
+        rows = iter(self._rows(places, known))
+        return {
+            row: [next(rows) for _ in request.prefixes]
+            for row, request in requests.items()
+        }
+
+    def _rows(self, places: list[int], known: list[Known]) -> list[Row]:
+        """The scores of prefixes at places in the flattened frames."""
+        if not known:
+            return []
+        index = torch.tensor(places, device=self.frames.device)
+        vectors = torch.stack([one.vector for one in known])
+        logits = self.scorer.logits(self.frames[index], vectors)
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        log_probs = torch.log_softmax(logits / self.temperature, -1, dtype=precise)
+        scores, labels = log_probs[:, 1:].topk(self.best, -1)
+        return [
+            Row(row, blank, ids, best, one.lm)
+            for row, blank, ids, best, one in zip(
+                log_probs.cpu().numpy(),
+                log_probs[:, BLANK].tolist(),
+                (labels + 1).tolist(),
+                scores.tolist(),
+                known,
+                strict=True,
+            )
+        ]
+
+    def _read(self, wanted: dict[int, Sequence[Prefix]]) -> None:
+        """Read the prefixes that are not known yet."""
+        new: list[tuple[int, Prefix]] = []
+        widths: list[int] = []
+        for row, prefixes in wanted.items():
+            missing = [p for p in dict.fromkeys(prefixes) if p not in self.known[row]]
+            if missing:
+                new += ((row, prefix) for prefix in missing)
+                widths += [max(map(len, missing))] * len(missing)
+        if not new:
+            return
+        states = [
+            self.known[row][prefix[:-1]].state
+            if len(prefix) > 1
+            else self.scorer.initial()
+            for row, prefix in new
+        ]
+        vectors, states = self.scorer.read(
+            [prefix for _, prefix in new], states, widths if self.together else None
+        )
+        for (row, prefix), vector, state in zip(new, vectors, states, strict=True):
+            self.known[row][prefix] = Known(vector, state)
+        if self.lm is not None:
+            self._read_lm(self.lm, new)
+
+    def _read_lm(self, lm: BatchScorer, new: list[tuple[int, Prefix]]) -> None:
+        """Let the language model read the same; those from one state go together."""
+        groups: dict[int, list[tuple[int, Prefix]]] = {}
+        states: dict[int, Any] = {}
+        for row, prefix in new:
+            if len(prefix) == 1:
+                one = slice(row, row + 1)
+                state = lm.start(self.memory[one], self.lengths[one], 1)
+                states[id(state)] = state
+                groups[id(state)] = [(row, prefix)]
+                continue
+            state = self.known[row][prefix[:-1]].lm_state
+            states[id(state)] = state
+            groups.setdefault(id(state), []).append((row, prefix))
+        for key, members in groups.items():
+            tokens = torch.tensor(
+                [prefix[-1] for _, prefix in members], device=self.memory.device
+            )
+            state = states[key]
+            if len(members[0][1]) > 1:
+                rows = [self.known[row][prefix[:-1]].lm_row for row, prefix in members]
+                state = lm.select(state, torch.tensor(rows).to(tokens), tokens)
+            scores, state = lm.score(tokens, state)
+            weighted = (self.lm_weight * scores.double()).cpu().numpy()
+            for place, (row, prefix) in enumerate(members):
+                known = self.known[row][prefix]
+                known.lm, known.lm_state, known.lm_row = weighted[place], state, place

@@ -1,0 +1,293 @@
+"""The beam searches, each for one utterance; see :mod:`.driver` for how they score.
+
+They follow ESPnet1's, whose hypotheses and scores they give. Where that departs from
+the papers:
+
+- ``default`` (Graves, 2012) has no prefix search and merges nothing, so that one label
+  sequence may come up several times, and it keeps all hypotheses that beat the open
+  ones, which can be more than the beam.
+- ``tsd`` (Saon et al., 2020) and ``nsc`` (Kim et al., 2020) do not merge equal label
+  sequences that come up in one expansion step. In ``nsc`` with ``nstep`` 1 a label that
+  was just added reaches the next frame without paying for a blank.
+- ``alsd`` (Saon et al., 2020) gives at most T - 1 labels for T frames, merges only what
+  is in the beam already, and returns all of the beam, whatever ``nbest`` says, if
+  nothing has ended.
+- ``maes`` (Kim et al., 2021) leaves out labels that lead to a sequence that the beam
+  had at the beginning of the frame, does not prune between expansion steps, and lets
+  blank compete with labels for the places of candidates.
+- In the prefix search of both, the language model is left out.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from bisect import bisect, insort
+from collections.abc import Callable, Iterable, Sequence
+
+from espnet.nets.search_options import SearchOptions
+from espnet.nets.transducer_search.driver import (
+    START,
+    Hyp,
+    Prefix,
+    Request,
+    Row,
+    SearchRun,
+)
+
+
+def by_score(hyp: Hyp) -> float:
+    """What hypotheses are sorted by."""
+    return hyp.score
+
+
+def best(hyps: Iterable[Hyp], count: int) -> list[Hyp]:
+    """The best hypotheses, best first."""
+    return sorted(hyps, key=by_score, reverse=True)[:count]
+
+
+def sort_nbest(hyps: Iterable[Hyp], options: SearchOptions) -> list[Hyp]:
+    """The n best, by score per symbol (blank at the beginning counts) or by score."""
+    normalised = options.score_norm
+
+    def rank(hyp: Hyp) -> float:
+        return hyp.score / len(hyp.yseq) if normalised else hyp.score
+
+    return sorted(hyps, key=rank, reverse=True)[: options.nbest]
+
+
+def add_logs(a: float, b: float) -> float:
+    """log(exp(a) + exp(b))."""
+    high, low = max(a, b), min(a, b)
+    return high + math.log1p(math.exp(low - high))
+
+
+def default(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
+    """Beam search without prefix search (Graves, 2012)."""
+    kept = [Hyp(START, 0.0)]
+    for frame in range(frames):
+        numbers = itertools.count()  # of equal scores the earlier one goes first
+        hyps = [(-hyp.score, next(numbers), hyp) for hyp in kept]
+        heapq.heapify(hyps)
+        kept, scores = [], []
+        rows: dict[Prefix, Row] = {}
+        while not kept or len(scores) - bisect(scores, -hyps[0][0]) < beam:
+            _, _, hyp = heapq.heappop(hyps)
+            if hyp.yseq not in rows:
+                (rows[hyp.yseq],) = yield Request(frame, [hyp.yseq])
+            row = rows[hyp.yseq]
+            kept.append(Hyp(hyp.yseq, hyp.score + row.blank))
+            insort(scores, kept[-1].score)
+            for longer in row.extensions(hyp, count):
+                heapq.heappush(hyps, (-longer.score, next(numbers), longer))
+        open_score = -hyps[0][0]
+        better = [hyp for hyp in kept if hyp.score > open_score]
+        kept = sorted(better, key=by_score)
+    return sort_nbest(kept, options)
+
+
+def tsd(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
+    """Time synchronous decoding (Saon et al., 2020)."""
+    kept = [Hyp(START, 0.0)]
+    for frame in range(frames):
+        ended: list[Hyp] = []
+        current = kept
+        for step in range(options.max_sym_exp):
+            rows = yield Request(frame, [hyp.yseq for hyp in current])
+            places: dict[Prefix, int] = {}
+            for place, hyp in enumerate(ended):
+                places.setdefault(hyp.yseq, place)
+            for hyp, row in zip(current, rows, strict=True):
+                score = hyp.score + row.blank
+                there = places.get(hyp.yseq)
+                if there is None:
+                    ended.append(Hyp(hyp.yseq, score))
+                else:
+                    merged = add_logs(ended[there].score, score)
+                    ended[there] = Hyp(hyp.yseq, merged)
+            if step < options.max_sym_exp - 1:
+                pairs = zip(current, rows, strict=True)
+                longer = [h for hyp, row in pairs for h in row.extensions(hyp, count)]
+                current = best(longer, beam)
+        kept = best(ended, beam)
+    return sort_nbest(kept, options)
+
+
+def alsd(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
+    """Alignment-length synchronous decoding (Saon et al., 2020)."""
+    kept = [Hyp(START, 0.0)]
+    ended: list[Hyp] = []
+    for step in range(frames + min(options.u_max, frames - 1)):
+        active = [
+            (hyp, step - len(hyp.yseq) + 1)
+            for hyp in kept
+            if step - len(hyp.yseq) + 1 < frames
+        ]
+        if not active:
+            continue
+        rows = yield Request([f for _, f in active], [hyp.yseq for hyp, _ in active])
+        found = []
+        for (hyp, frame), row in zip(active, rows, strict=True):
+            waiting = Hyp(hyp.yseq, hyp.score + row.blank)
+            found.append(waiting)
+            if frame == frames - 1:
+                ended.append(waiting)
+            found += row.extensions(hyp, count)
+        merged: dict[Prefix, Hyp] = {}
+        for hyp in best(found, beam):
+            there = merged.get(hyp.yseq)
+            if there is not None:
+                hyp = Hyp(hyp.yseq, add_logs(there.score, hyp.score))
+            merged[hyp.yseq] = hyp
+        kept = list(merged.values())
+    return sort_nbest(ended, options) if ended else kept
+
+
+def nsc(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
+    """N-step constrained beam search (Kim et al., 2020)."""
+    kept = [Hyp(START, 0.0)]
+    reads: list[Prefix] = []
+    for frame in range(frames):
+        hyps, needed = with_ancestors(kept, options.prefix_alpha)
+        rows = yield Request(frame, needed, reads)
+        hyps = prefix_search(hyps, options.prefix_alpha, needed, rows)
+        present = {hyp.yseq for hyp in hyps}
+        waiting: list[Hyp] = []
+        for _ in range(options.nstep):
+            pairs = list(zip(hyps, rows, strict=False))
+            waiting += (Hyp(hyp.yseq, hyp.score + row.blank) for hyp, row in pairs)
+            longer = [h for hyp, row in pairs for h in row.extensions(hyp, count)]
+            longer = [h for h in best(longer, len(longer)) if h.yseq not in present]
+            longer = longer[:beam]
+            reads = [hyp.yseq for hyp in longer]
+            hyps, present = promising(longer, waiting, beam), set(reads)
+            if options.nstep == 1:
+                break
+            rows = yield Request(frame, [hyp.yseq for hyp in hyps], reads)
+        else:
+            hyps = [
+                Hyp(hyp.yseq, hyp.score + row.blank)
+                for hyp, row in zip(hyps, rows, strict=True)
+            ]
+        kept = best([*waiting, *hyps], beam)
+    return sort_nbest(kept, options)
+
+
+def maes(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
+    """Modified adaptive expansion search (Kim et al., 2021)."""
+    kept = [Hyp(START, 0.0)]
+    steps = max(2, options.nstep)
+    for frame in range(frames):
+        hyps, needed = with_ancestors(kept, options.prefix_alpha)
+        rows = yield Request(frame, needed)
+        hyps = prefix_search(hyps, options.prefix_alpha, needed, rows)
+        present = {hyp.yseq for hyp in hyps}
+        waiting: list[Hyp] = []
+        for _ in range(steps):
+            longer: list[Hyp] = []
+            for hyp, row in zip(hyps, rows, strict=False):
+                there, ahead = candidates(hyp, row, count, options.expansion_gamma)
+                waiting += there
+                longer += (h for h in ahead if h.yseq not in present)
+            if not longer:
+                break
+            reads = [hyp.yseq for hyp in longer]
+            hyps = promising(longer, waiting, beam)
+            rows = yield Request(frame, [hyp.yseq for hyp in hyps], reads)
+        else:
+            waiting += (
+                Hyp(hyp.yseq, hyp.score + row.blank)
+                for hyp, row in zip(hyps, rows, strict=True)
+            )
+        kept = best(waiting, beam)
+    return sort_nbest(kept, options)
+
+
+def promising(hyps: list[Hyp], waiting: Sequence[Hyp], beam: int) -> list[Hyp]:
+    """Those that may still get into the beam.
+
+    Scores only fall, so that nothing comes of a hypothesis that is worse than a whole
+    beam of others which wait for the next frame.
+    """
+    if len(waiting) < beam:
+        return hyps
+    least = sorted(map(by_score, waiting), reverse=True)[beam - 1]
+    return [hyp for hyp in hyps if hyp.score >= least]
+
+
+def candidates(
+    hyp: Hyp, row: Row, count: int, gamma: float
+) -> tuple[list[Hyp], list[Hyp]]:
+    """What blank, and what labels, make of a hypothesis.
+
+    Args:
+        hyp: the hypothesis.
+        row: its scores.
+        count: how many there are at most.
+        gamma: how much worse than the best one they may be, before the language model
+            is asked.
+    """
+    least = max(row.blank, row.scores[0]) - gamma
+    number = min(count, sum(score >= least for score in row.scores))
+    if row.blank < least or sum(score > row.blank for score in row.scores) >= count:
+        return [], row.extensions(hyp, number)
+    waiting = [Hyp(hyp.yseq, hyp.score + row.blank)]
+    return waiting, row.extensions(hyp, min(number, count - 1))
+
+
+def with_ancestors(kept: Sequence[Hyp], alpha: int) -> tuple[list[Hyp], list[Prefix]]:
+    """Hypotheses, the longest first, and the prefixes that the prefix search scores:
+    those of the hypotheses, then others."""
+    hyps = sorted(kept, key=lambda hyp: len(hyp.yseq), reverse=True)
+    needed = dict.fromkeys(hyp.yseq for hyp in hyps)
+    if len(needed) < len(hyps):  # rows and hypotheses go side by side
+        return hyps, [hyp.yseq for hyp in hyps] + _between(hyps, alpha)
+    return hyps, list(dict.fromkeys([*needed, *_between(hyps, alpha)]))
+
+
+def _between(hyps: Sequence[Hyp], alpha: int) -> list[Prefix]:
+    return [
+        long.yseq[:end]
+        for long, short in _related(hyps, alpha)
+        for end in range(len(short.yseq) + 1, len(long.yseq))
+    ]
+
+
+def _related(hyps: Sequence[Hyp], alpha: int) -> Iterable[tuple[Hyp, Hyp]]:
+    """Pairs of which the second is a prefix, at most ``alpha`` labels shorter."""
+    for place, long in enumerate(hyps):
+        for short in hyps[place + 1 :]:
+            size = len(short.yseq)
+            if 0 < len(long.yseq) - size <= alpha and long.yseq[:size] == short.yseq:
+                yield long, short
+
+
+def prefix_search(
+    hyps: Sequence[Hyp], alpha: int, needed: Sequence[Prefix], rows: Sequence[Row]
+) -> list[Hyp]:
+    """Add to each hypothesis the paths that reach it from its prefixes in one frame.
+
+    Args:
+        hyps: the longest first.
+        alpha: labels that a prefix may be shorter.
+        needed, rows: prefixes and their scores at the frame.
+    """
+    table = dict(zip(needed, rows, strict=True))
+    scores = {id(hyp): hyp.score for hyp in hyps}
+    for long, short in _related(hyps, alpha):
+        score = short.score
+        for end in range(len(short.yseq), len(long.yseq)):
+            score += float(table[long.yseq[:end]].log_probs[long.yseq[end]])
+        scores[id(long)] = add_logs(scores[id(long)], score)
+    return [Hyp(hyp.yseq, scores[id(hyp)]) for hyp in hyps]
+
+
+Search = Callable[[int, int, int, SearchOptions], SearchRun]
+SEARCHES: dict[str, Search] = {
+    "default": default,
+    "tsd": tsd,
+    "alsd": alsd,
+    "nsc": nsc,
+    "maes": maes,
+}
