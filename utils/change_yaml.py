@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.files import atomic_write
 from espnet.utils.options import OptionParser
-from espnet.utils.yaml_edit import change, dump_yaml, name_after, read_yaml
+from espnet.utils.yaml_edit import change, dump_yaml, name_after
+from espnet.utils.yaml_files import read_yaml
 
 
 def parser() -> OptionParser:

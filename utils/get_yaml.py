@@ -13,7 +13,8 @@ import json
 
 from espnet.utils.errors import run_command
 from espnet.utils.options import OptionParser
-from espnet.utils.yaml_edit import look_up, read_yaml
+from espnet.utils.yaml_edit import look_up
+from espnet.utils.yaml_files import read_yaml
 
 
 def parser() -> OptionParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from espnet.asr.language import language_scorers
 from espnet.asr.load import TrainedConfig, load_trained_model
 from espnet.asr.recog_options import RecogOptions
 from espnet.data.loading import load_features
 from espnet.data.manifest import Utts, load_manifest, save_json, shorten
 from espnet.nets.asr_interface import ASRInterface
-from espnet.nets.beam_search import Hypothesis, Outcome
+from espnet.nets.beam_search import Hypothesis, Outcome, Scorer
 from espnet.nets.decode import Search, make_search
 from espnet.nets.search_options import SearchOptions
+from espnet.train.start import set_up_torch
 from espnet.utils.errors import DataError, UserError
+from espnet.utils.files import make_folder_of
 
 FRAME_SHIFT = 0.01  # seconds; data.json does not say it
 PROGRESS_INTERVAL = 5.0  # seconds between two progress lines
@@ -40,10 +42,11 @@ def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
     """Decode every utterance of ``recog_json`` and write ``result_label``.
 
     Raises:
-        UserError: no GPU, a model that cannot be loaded, unreadable features.
+        UserError: no GPU, a model that cannot be loaded, unreadable features, no right
+            to write results.
         DataError: data.json has problems, or features of another size than the model's.
     """
-    set_up_torch(options)
+    set_up_torch(options.seed, options.debugmode)
     device = choose_device(options.ngpu)
     utts = load_manifest(options.recog_json, need_output=False)
     model, config = load_trained_model(
@@ -52,10 +55,14 @@ def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
     transform = make_transform(options.preprocess_conf, config, options.model)
     if transform is None:
         check_dimensions(utts, config.idim, options.recog_json)
-    model.to(device=device, dtype=DTYPES[options.dtype])
-    search = make_search(
-        model.scorers(), config.odim, search_options, model.minlen_of_output
-    )
+    make_folder_of(options.result_label)  # not only after all is decoded
+    dtype = DTYPES[options.dtype]
+    model.to(device=device, dtype=dtype)
+    scorers: dict[str, Scorer] = {
+        **model.scorers(),
+        **language_scorers(options, config.char_list, device, dtype),
+    }
+    search = make_search(scorers, config.odim, search_options, model.minlen_of_output)
     recognizer = Recognizer(model, search, config, transform)
     results = {}
     progress = Progress(utts)
@@ -69,16 +76,6 @@ def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
         progress.batch_done(ids, decoded.frames)
     progress.report(force=True)
     save_json({"utts": dict(sorted(results.items()))}, options.result_label)
-
-
-def set_up_torch(options: RecogOptions) -> None:
-    """Seeds, and whether results are to be repeatable."""
-    random.seed(options.seed)
-    np.random.seed(options.seed % 2**32)
-    torch.manual_seed(options.seed)
-    torch.backends.cudnn.deterministic = options.debugmode > 0
-    torch.backends.cudnn.benchmark = options.debugmode == 0
-    torch.use_deterministic_algorithms(options.debugmode > 1, warn_only=True)
 
 
 def choose_device(ngpu: int) -> torch.device:

@@ -45,7 +45,33 @@ class RecogOptions:
     )
     num_spkrs: int = option(1, "number of speakers at once", choices=(1,))
     num_encs: int = option(1, "number of input streams", choices=(1,))
-    rnnlm: str | None = option(None, "language model; not in this version")
+    rnnlm: str | None = option(
+        None, "language model of the recogniser's tokens: rnnlm.model.best"
+    )
+    rnnlm_conf: str | None = option(
+        None, "its model.json, if that is not beside the model"
+    )
+    word_rnnlm: str | None = option(
+        None, "language model of words, for a recogniser of characters"
+    )
+    word_rnnlm_conf: str | None = option(
+        None, "its model.json, if that is not beside the model"
+    )
+    word_dict: str | None = option(
+        None, "its word list, where its model.json does not have one"
+    )
+    multi_level_lm: bool = option(
+        False, "combine --rnnlm (inside words) and --word-rnnlm (at their ends)"
+    )
+    ngram_model: str | None = option(
+        None, "n-gram model of the tokens, an ARPA file or one of KenLM"
+    )
+    ngram_scorer: str = option(
+        "part",
+        "part: the n-gram model scores the candidates that the others chose; full: it "
+        "has a say in the choice",
+        choices=("full", "part"),
+    )
     trust_checkpoint: bool = option(
         False, "unpickle a model file of ESPnet1 that holds more than tensors"
     )
@@ -57,11 +83,14 @@ class RecogOptions:
                 "--backend: only pytorch is built, not chainer; remove the option or "
                 "use --backend pytorch"
             )
-        if self.rnnlm:
+        both = bool(self.rnnlm and self.word_rnnlm)
+        if both and not self.multi_level_lm:
             raise UserError(
-                f"--rnnlm: {self.rnnlm}: decoding with a language model is not in this "
-                f"version; remove the option"
+                "--rnnlm and --word-rnnlm: only one of them can be given (or, to "
+                "combine them, --multi-level-lm true too)"
             )
+        if self.multi_level_lm and not both:
+            raise UserError("--multi-level-lm: needs both --rnnlm and --word-rnnlm")
         for name in ("ngpu", "seed", "batchsize"):
             if getattr(self, name) < 0:
                 raise UserError(f"--{name}: {getattr(self, name)} must be 0 or more")

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
-import random
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
-
 from espnet import __version__
 from espnet.asr.checks import Corpus, OutputLengths, checked_corpus, drop_unusable
+from espnet.asr.init import initialise
 from espnet.asr.plots import EpochPlots
-from espnet.asr.train_options import MAY_CHANGE, TrainOptions
+from espnet.asr.train_options import MAY_CHANGE, InitOptions, TrainOptions
 from espnet.data.dataset import BatchLoader, Transform, UtteranceReader
 from espnet.nets.asr_interface import ASRInterface
 from espnet.train.optimizer import OptimizerOptions, make_optimizer
@@ -25,6 +21,14 @@ from espnet.train.plot import Studio
 from espnet.train.progress import ProgressBlock
 from espnet.train.report import TRAIN, VALID, Report, Table
 from espnet.train.resume import resume
+from espnet.train.start import (
+    as_json,
+    check_outdir,
+    choose_precision,
+    describe_device,
+    set_up_torch,
+    size_of,
+)
 from espnet.train.trainer import Precision, Reaction, Trainer, TrainerOptions
 from espnet.train.watch import EarlyStopping
 from espnet.utils.batchfy import cut_batches, describe_batches
@@ -33,11 +37,15 @@ from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
 from espnet.utils.options import read_config
 
+LOSSES = (
+    *("loss", "loss_trans", "loss_ctc", "loss_att"),
+    *("loss_aux_trans", "loss_symm_kl_div", "loss_lm"),
+)
 COLUMNS = (
     "epoch",
     "iteration",
-    *(TRAIN + name for name in ("loss", "loss_ctc", "loss_att")),
-    *(VALID + name for name in ("loss", "loss_ctc", "loss_att")),
+    *(TRAIN + name for name in LOSSES),
+    *(VALID + name for name in LOSSES),
     *(TRAIN + "acc", VALID + "acc"),
     *(TRAIN + "cer_ctc", VALID + "cer_ctc"),
     "elapsed_time",
@@ -45,7 +53,7 @@ COLUMNS = (
     *(VALID + "cer", VALID + "wer"),
 )
 CURVES = {
-    "loss": ("loss", "loss_ctc", "loss_att"),
+    "loss": LOSSES,
     "acc": ("acc",),
     "cer": ("cer_ctc", "cer", "wer"),
 }
@@ -55,7 +63,6 @@ REACTIONS = {  # --criterion -> its metric, whether the best weights are put bac
     "loss_eps_decay_only": ("loss", False),
     "acc": ("acc", True),
 }
-AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def train(args: Namespace) -> None:
@@ -68,14 +75,16 @@ def train(args: Namespace) -> None:
         UserError: options, data or an earlier run in ``outdir`` do not fit.
     """
     options = read_config(TrainOptions, args)
-    precision = choose_precision(options)
-    set_up_torch(options)
+    precision = choose_precision(options.ngpu, options.train_dtype)
+    set_up_torch(options.seed, options.debugmode)
     corpus = checked_corpus(options)
     args.ngpu = 1 if precision.device.type == "cuda" else 0
     content = model_json(args, corpus)
     outdir = Path(options.outdir)
-    check_outdir(outdir, content)
-    model = build_model(args, corpus).to(precision.device, precision.dtype)
+    check_outdir(outdir, content[:2], content[2], MAY_CHANGE)
+    model = build_model(args, corpus)
+    origins = initialise(model, read_config(InitOptions, args))
+    model.to(precision.device, precision.dtype)
     has_ctc = getattr(model, "ctc", None) is not None and args.mtlalpha > 0
     drop_unusable(corpus, OutputLengths(model, corpus.idim, has_ctc), options)
     with atomic_write(outdir / "model.json") as stream:
@@ -84,85 +93,18 @@ def train(args: Namespace) -> None:
     with Studio(options.tensorboard_dir or None) as studio:
         trainer = make_trainer(args, options, corpus, model, loaders, precision, studio)
         trainer.report.say(summary(options, model, loaders, precision))
+        if origins:
+            trainer.report.say(origins)
         resume(trainer, options.resume)
         studio.begin(trainer.position.iteration)
         trainer.run()
-
-
-def choose_precision(options: TrainOptions) -> Precision:
-    """Device and number format.
-
-    Raises:
-        UserError: a GPU is asked for where there is none.
-    """
-    available = torch.cuda.is_available()
-    ngpu = int(available) if options.ngpu is None else options.ngpu
-    if ngpu and not available:
-        raise UserError(
-            f"ngpu: {ngpu}: torch {torch.__version__} sees no GPU here; use --ngpu 0 "
-            "to train on the CPU"
-        )
-    device = torch.device("cuda" if ngpu else "cpu")
-    autocast = AUTOCAST.get(options.train_dtype)
-    if autocast is not None and not ngpu:
-        raise UserError(
-            f"train-dtype: {options.train_dtype} needs a GPU; use float32 on the CPU"
-        )
-    dtype = torch.float64 if options.train_dtype == "float64" else torch.float32
-    return Precision(device, dtype, autocast)
-
-
-def set_up_torch(options: TrainOptions) -> None:
-    """Seeds, and whether results are to be repeatable."""
-    random.seed(options.seed)
-    np.random.seed(options.seed % 2**32)
-    torch.manual_seed(options.seed)
-    torch.backends.cudnn.deterministic = options.debugmode > 0
-    torch.backends.cudnn.benchmark = options.debugmode == 0
-    torch.use_deterministic_algorithms(options.debugmode > 1, warn_only=True)
 
 
 def model_json(args: Namespace, corpus: Corpus) -> list[Any]:
     """What ``model.json`` holds: all that rebuilds the model."""
     values = dict(vars(args))
     values.update(char_list=corpus.char_list, version=__version__)
-    return [corpus.idim, corpus.odim, json.loads(json.dumps(values))]
-
-
-def check_outdir(outdir: Path, content: list[Any]) -> None:
-    """Make sure that snapshots in ``outdir`` are of a run with the same options.
-
-    Raises:
-        UserError: they are not; the message names what differs.
-    """
-    path = outdir / "model.json"
-    if not path.is_file() or not any(outdir.glob("snapshot.*")):
-        return
-    try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        old_sizes, old_args = old[:2], dict(old[2])
-    except (ValueError, LookupError, TypeError):
-        logging.warning("%s: is damaged, written again", path)
-        return
-    differing = [
-        f"{name.replace('_', '-')}: {_short(old_args[name])} there, {_short(value)} now"
-        for name, value in content[2].items()
-        if name not in MAY_CHANGE and name in old_args
-        # an option without a value, 0 and false all say no
-        if old_args[name] != value and (old_args[name] or value)
-    ]
-    if old_sizes != content[:2]:
-        differing.append(f"input and output size: {old_sizes} there, {content[:2]} now")
-    if differing:
-        raise UserError(
-            f"outdir: {outdir} holds snapshots of a run with other options "
-            f"({'; '.join(differing[:5])}); use another --outdir or delete them"
-        )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else text[:37] + "..."
+    return [corpus.idim, corpus.odim, as_json(values)]
 
 
 def build_model(args: Namespace, corpus: Corpus) -> ASRInterface:
@@ -230,9 +172,12 @@ def make_trainer(
         OptimizerOptions(
             eps=options.eps,
             weight_decay=options.weight_decay,
-            noam_factor=values.get("transformer_lr"),
-            noam_dim=values.get("adim"),
-            noam_warmup=values.get("transformer_warmup_steps"),
+            # the Transducer's names, or else the Transformer's
+            noam_factor=values.get("noam_lr", values.get("transformer_lr")),
+            noam_dim=values.get("noam_adim", values.get("adim")),
+            noam_warmup=values.get(
+                "optimizer_warmup_steps", values.get("transformer_warmup_steps")
+            ),
         ),
     )
     metric, put_back = REACTIONS[options.criterion]
@@ -285,12 +230,8 @@ def summary(
     precision: Precision,
 ) -> str:
     """A few lines on the model and the data."""
-    total = sum(p.numel() for p in model.parameters())
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    share = "" if trained == total else f", {trained:,} of them trained"
-    lines = [f"model: {options.model_module}, {total:,} parameters{share}"]
+    lines = [f"model: {options.model_module}, {size_of(model)}"]
     for name, loader in zip(("training", "validation"), loaders, strict=True):
         lines.append(f"{name}: {describe_batches(loader.batches)}")
-    threads = f", {torch.get_num_threads()} threads" * (precision.device.type == "cpu")
-    lines.append(f"device: {precision.device}{threads}, {options.train_dtype}")
+    lines.append(describe_device(precision, options.train_dtype))
     return "\n".join(lines)

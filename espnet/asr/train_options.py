@@ -32,6 +32,9 @@ MODEL_OPTIONS = {
     f"{_LIBRARY}.e2e_asr_conformer:E2E": (
         f"{_LIBRARY}.conformer.options:ConformerOptions"
     ),
+    f"{_LIBRARY}.e2e_asr_transducer:E2E": (
+        f"{_LIBRARY}.transducer.options:TransducerOptions"
+    ),
 }
 
 TRAIN_DTYPES = ("float16", "bfloat16", "float32", "float64")
@@ -42,7 +45,7 @@ MAY_CHANGE = frozenset(
     """config config2 config3 ngpu outdir debugmode dict debugdir resume verbose
     tensorboard_dir save_interval_iters keep_snapshots train_json valid_json
     n_iter_processes epochs report_interval_iters early_stop_criterion patience
-    num_save_attention num_save_ctc threshold version""".split()  # noqa: SIM905 (a table of words)
+    num_save_attention num_save_ctc threshold trust_checkpoint version""".split()  # noqa: SIM905 (a table of words)
 )
 
 
@@ -192,7 +195,11 @@ class TrainOptions:
             "seed": 0,
             "sortagrad": -1,
             "accum_grad": 1,
+            "eps": 0,
+            "eps_decay": 0,
+            "weight_decay": 0,
             "epochs": 1,
+            "grad_clip": 0,
             "maxlen_in": 1,
             "maxlen_out": 1,
             "report_interval_iters": 1,
@@ -228,6 +235,30 @@ class TrainOptions:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class InitOptions:
+    """What to start from, and what not to train (finetuning)."""
+
+    enc_init: str | None = option(
+        None, "model or snapshot to take the encoder from", optional_value=True
+    )
+    enc_init_mods: tuple[str, ...] = option(
+        ("enc.enc.",), "beginnings of the parameter names to take, joined by commas"
+    )
+    dec_init: str | None = option(
+        None, "model or snapshot to take the decoder from", optional_value=True
+    )
+    dec_init_mods: tuple[str, ...] = option(
+        ("att.", "dec."), "beginnings of the parameter names to take"
+    )
+    freeze_mods: tuple[str, ...] = option(
+        (), "beginnings of the names of parameters that are not trained"
+    )
+    trust_checkpoint: bool = option(
+        False, "unpickle a model file of ESPnet1 that holds more than tensors"
+    )
+
+
 def add_model_options(parser: OptionParser, args: Namespace) -> None:
     """Add the options of the model that ``--model-module`` names.
 
@@ -261,7 +292,7 @@ def parse_train_options(
         UserError: a config file is missing or wrong, or values do not fit together.
     """
     return parse_options(
-        [TrainOptions],
+        [TrainOptions, InitOptions],
         argv,
         prog=prog,
         description="Train a speech recogniser.",

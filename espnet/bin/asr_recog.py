@@ -27,5 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     recognize(read_config(RecogOptions, args), read_config(SearchOptions, args))
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The console entry point."""
     run_command(main)
+
+
+if __name__ == "__main__":
+    command()

@@ -89,19 +89,16 @@ def write_global(path: str, matrix: np.ndarray) -> None:
         matio.write_array(stream, np.asarray(matrix, dtype=np.float64))
 
 
-def read_shape(place: str) -> tuple[int, ...]:
-    """The shape of the array at ``file.ark:offset``, from its header if it has one.
+def iter_shapes(
+    places: Iterable[tuple[str, str]],
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Shapes of many ``(key, place)``, from headers where arrays have one.
+
+    Consecutive places in one ark open it once.
 
     Raises:
         UserError: as :func:`read_matrix`.
     """
-    return next(shape for _, shape in iter_shapes([("", place)]))
-
-
-def iter_shapes(
-    places: Iterable[tuple[str, str]],
-) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Shapes of many ``(key, place)``; consecutive places in one ark open it once."""
     with _ArkCache() as arks:
         for key, place in places:
             stream, rows = arks.seek(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ class Batch:
     xs: Tensor
     ilens: Tensor
     ys: Tensor
+
+    remedy: ClassVar[str] = "lower --batch-size, --batch-bins or --maxlen-in"
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:

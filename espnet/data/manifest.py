@@ -32,11 +32,16 @@ def read_utts(path: str | Path) -> Utts:
         with open(path, encoding="utf-8") as stream:
             content = json.load(stream)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+        raise UserError(
+            f"{path}:{error.lineno}: not valid JSON: {error.msg}; make it again"
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text: {error.reason}") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(
+            f"{path}: cannot be read: {error.strerror}; is the path right, and has the "
+            "stage run that makes it?"
+        ) from None
     utts = content.get("utts") if isinstance(content, dict) else None
     if not isinstance(utts, dict):
         raise UserError(f'{path}: must be {{"utts": {{...}}}}, has no mapping "utts"')
@@ -64,7 +69,7 @@ def load_manifest(path: str | Path, need_output: bool = True) -> Utts:
     """
     utts = read_utts(path)
     if not utts:
-        raise UserError(f"{path}: holds no utterance")
+        raise UserError(f"{path}: holds no utterance; make it again with data2json.sh")
     problems = [
         f"{path}: utterance '{utt}': {problem}"
         for utt, entry in utts.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from abc import ABC, abstractmethod
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from espnet.nets.beam_search import Scorer
 from espnet.nets.decode import make_search
-from espnet.nets.scorer_interface import BatchScorer, PartialScorer
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.options import add_options, read_config
 
@@ -78,8 +77,9 @@ class ASRInterface(torch.nn.Module, ABC):
         return self.encode_list([x])[0][0]
 
     @abstractmethod
-    def scorers(self) -> dict[str, BatchScorer | PartialScorer]:
-        """The parts that a search weighs: ``decoder`` and ``ctc``, where they exist."""
+    def scorers(self) -> Mapping[str, Scorer]:
+        """The parts that a search weighs: ``decoder`` and ``ctc``, where they exist, or
+        ``transducer``."""
 
     def recognize(
         self,

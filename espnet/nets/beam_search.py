@@ -16,7 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from espnet.nets.scorer_interface import BatchScorer, PartialScorer, ScorerInterface
+from espnet.nets.scorer_interface import (
+    BatchScorer,
+    PartialScorer,
+    ScorerInterface,
+    TransducerScorer,
+)
 from espnet.nets.scorers.single import SingleScorer
 from espnet.nets.search_rules import RULES, SearchRules
 
@@ -25,7 +30,7 @@ PREBEAM_RATIO = 1.5  # candidates that partial scorers see, per hypothesis of th
 END_LENGTHS = 3  # end detection: so many lengths in a row ...
 END_MARGIN = 10.0  # ... whose best hypothesis lies so far below the best of all
 
-Scorer = BatchScorer | PartialScorer | ScorerInterface
+Scorer = BatchScorer | PartialScorer | ScorerInterface | TransducerScorer
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Outcome:
     Attributes:
         nbest: hypotheses, best first; at least one.
         frames: encoder frames.
-        longest: the limit of the output, in tokens.
+        longest: the limit of the output, in tokens; below 0 if there is none.
         shortest: likewise the least.
         ended: hypotheses that ended in all.
     """
@@ -69,8 +74,8 @@ class Outcome:
     @property
     def cut(self) -> bool:
         """True if the best output had to end at the limit."""
-        *_, last, end = self.nbest[0].yseq
-        return len(self.nbest[0].yseq) == self.longest + 2 and last != end
+        yseq = self.nbest[0].yseq
+        return 0 < self.longest == len(yseq) - 2 and yseq[-2] != yseq[-1]
 
 
 class BeamSearch:
@@ -276,15 +281,20 @@ class _Beams:
         self, scores: Tensor, parts: Tensor, rows: Tensor, ends: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Add what scorers give for the end itself where ``ends`` (B', K)."""
-        for i, name in enumerate(self.search.names):
-            scorer = self.search.full.get(name)
-            if scorer is None:
-                continue
-            final = scorer.final_score(self.states[name], rows.flatten())
+        asked = {
+            name: scorer
+            for name, scorer in self.search.full.items()
+            if type(scorer).final_score is not BatchScorer.final_score
+        }
+        if not asked or not bool(ends.any()):
+            return scores, parts
+        for name, scorer in asked.items():
+            final = scorer.final_score(self.states[name], rows[ends])
             if final is not None:
-                added = final.to(scores).view_as(scores).masked_fill(~ends, 0.0)
+                added = torch.zeros_like(scores)
+                added[ends] = final.to(scores)
                 scores = scores + self.search.weights[name] * added
-                parts[..., i] += added
+                parts[..., self.search.names.index(name)] += added
         return scores, parts
 
     def _end_detected(self, ended: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from espnet.nets.beam_search import BeamSearch, Hypothesis, Outcome, Scorer
+from espnet.nets.beam_search_transducer import TransducerSearch
 from espnet.nets.ctc_best_path import ctc_best_path
 from espnet.nets.ctc_prefix_score import CTCPrefixScorer
+from espnet.nets.scorer_interface import TransducerScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
 from espnet.nets.search_options import SearchOptions
 from espnet.nets.search_rules import RULES
@@ -41,7 +43,8 @@ def make_search(
     """The search that options describe.
 
     Args:
-        scorers: ``decoder`` and ``ctc`` of a model, where they exist; perhaps ``lm``.
+        scorers: ``decoder`` and ``ctc`` of a model, where they exist, or
+            ``transducer``; perhaps ``lm`` and ``ngram``.
         vocabulary: number of tokens V; V - 1 is start and end symbol.
         options: what the user chose.
         minlen_of_output: with ``--api v1``, see :class:`SearchRules`.
@@ -49,6 +52,9 @@ def make_search(
     Raises:
         UserError: CTC has a weight, but the model has no CTC.
     """
+    transducer = scorers.get("transducer")
+    if isinstance(transducer, TransducerScorer):
+        return TransducerSearch(transducer, options, scorers.get("lm"))
     ctc_weight = options.ctc_weight
     if "decoder" not in scorers and ctc_weight != 1.0:
         logging.info("the model is CTC only (mtlalpha 1): --ctc-weight becomes 1.0")
@@ -58,8 +64,17 @@ def make_search(
             f"--ctc-weight: {ctc_weight} needs CTC, but the model was trained without "
             f"it (mtlalpha 0); use --ctc-weight 0.0"
         )
+    weights = {
+        "decoder": 1.0 - ctc_weight,
+        "ctc": ctc_weight,
+        "lm": options.lm_weight,
+        "ngram": options.ngram_weight,
+        "length_bonus": options.penalty,
+    }
     ctc = scorers.get("ctc")
-    if ctc_weight == 1.0 and options.api == "v1" and isinstance(ctc, CTCPrefixScorer):
+    has_lm = any(weights[name] for name in ("lm", "ngram") if name in scorers)
+    is_best_path = ctc_weight == 1.0 and options.api == "v1" and not has_lm
+    if is_best_path and isinstance(ctc, CTCPrefixScorer):
         if options.beam_size > 1 or options.nbest > 1:
             logging.info(
                 "--ctc-weight 1.0 with --api v1 is CTC best path decoding, which has "
@@ -79,12 +94,6 @@ def make_search(
     rules = RULES[options.api]
     if not minlen_of_output:
         rules = replace(rules, minlen_of_output=False)
-    weights = {
-        "decoder": 1.0 - ctc_weight,
-        "ctc": ctc_weight,
-        "lm": options.lm_weight,
-        "length_bonus": options.penalty,
-    }
     return BeamSearch(
         {**scorers, "length_bonus": LengthBonus(vocabulary)},
         weights,

@@ -8,6 +8,7 @@ it needs between steps in a state of its own making.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -105,3 +106,49 @@ class ScorerInterface(ABC):
     def final_score(self, state: Any) -> float:
         """A score that is added when the hypothesis ends."""
         return 0.0
+
+
+class TransducerScorer(ABC):
+    """The scores of a Transducer, which has one for each pair of frame and prefix.
+
+    A prefix is blank and then labels. Frames and prefixes are vectors of one size J.
+
+    Attributes:
+        vocabulary: number of symbols V; blank is 0.
+        sees_batch: a prefix's vector depends on the longest one that is read with it,
+            as in ESPnet1 it did for decoders that are not recurrent.
+    """
+
+    vocabulary: int
+    sees_batch: bool = False
+
+    @abstractmethod
+    def frames(self, memory: Tensor) -> Tensor:
+        """The vectors (B, T, J) of encoder output (B, T, E)."""
+
+    @abstractmethod
+    def initial(self) -> Any:
+        """The state before anything is read."""
+
+    @abstractmethod
+    def read(
+        self,
+        prefixes: Sequence[tuple[int, ...]],
+        states: Sequence[Any],
+        widths: Sequence[int] | None = None,
+    ) -> tuple[Tensor, list[Any]]:
+        """Read the last label of each of N prefixes.
+
+        Args:
+            prefixes: with their first blank.
+            states: of each prefix without its last label.
+            widths: length of the longest prefix that was read along with each, if
+                ``sees_batch``; None: each was alone.
+
+        Returns:
+            Vectors (N, J) and the state of each prefix.
+        """
+
+    @abstractmethod
+    def logits(self, frames: Tensor, prefixes: Tensor) -> Tensor:
+        """Scores (..., V) before the softmax, of broadcast vectors (..., J)."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from espnet.utils.errors import UserError
-from espnet.utils.options import option
+from espnet.utils.errors import UserError, one_of
+from espnet.utils.options import option, parse_bool
 
 APIS = ("v1", "v2")
+TRANSDUCER_SEARCHES = ("default", "tsd", "alsd", "nsc", "maes")
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class SearchOptions:
 
     api: str = option(
         "v1",
-        "rules for lengths and for --ctc-weight 1.0 (v1: best path, v2: prefix search)",
+        "rules for lengths and for --ctc-weight 1.0 without a language model (v1: best "
+        "path, v2: prefix search)",
         choices=APIS,
     )
     nbest: int = option(1, "hypotheses kept of each utterance")
@@ -32,6 +34,29 @@ class SearchOptions:
     )
     ctc_weight: float = option(0.0, "weight of CTC; the attention decoder has the rest")
     lm_weight: float = option(0.1, "weight of the language model, if there is one")
+    ngram_weight: float = option(0.1, "weight of the n-gram model, if there is one")
+    search_type: str = option(
+        "default",
+        "Transducer: the search of a beam above 1",
+        choices=TRANSDUCER_SEARCHES,
+    )
+    nstep: int = option(1, "nsc and maes: expansions per frame; maes: 2 or more")
+    prefix_alpha: int = option(2, "nsc and maes: labels that a prefix may lack")
+    max_sym_exp: int = option(2, "tsd: expansions per frame, that of blank included")
+    u_max: int = option(400, "alsd: longest output")
+    expansion_gamma: float = option(
+        2.3, "maes: how much worse than the best a candidate may be"
+    )
+    expansion_beta: int = option(2, "maes: candidates more than the beam")
+    score_norm: bool = option(
+        True,
+        "Transducer: rank hypotheses by score per symbol",
+        parse=parse_bool,
+        aliases=("--score-norm-transducer",),
+    )
+    softmax_temperature: float = option(
+        1.0, "Transducer: what scores are divided by before the softmax"
+    )
 
     def check(self) -> None:
         """Refuse values that cannot be meant."""
@@ -41,3 +66,24 @@ class SearchOptions:
                 raise UserError(f"--{flag}: {getattr(self, name)} must be 1 or more")
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise UserError(f"--ctc-weight: {self.ctc_weight} must lie in [0, 1]")
+        if self.search_type not in TRANSDUCER_SEARCHES:
+            raise UserError(
+                one_of("--search-type", self.search_type, TRANSDUCER_SEARCHES)
+            )
+        for name, least in (
+            ("nstep", 1),
+            ("prefix_alpha", 0),
+            ("max_sym_exp", 1),
+            ("u_max", 0),
+            ("expansion_gamma", 0),
+            ("expansion_beta", 0),
+        ):
+            if getattr(self, name) < least:
+                flag = name.replace("_", "-")
+                raise UserError(
+                    f"--{flag}: {getattr(self, name)} must be {least} or more"
+                )
+        if self.softmax_temperature <= 0.0:
+            raise UserError(
+                f"--softmax-temperature: {self.softmax_temperature} must be above 0"
+            )

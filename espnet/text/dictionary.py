@@ -56,7 +56,8 @@ class Dictionary:
             raise UserError(f"{path}: not UTF-8 text: {error.reason}") from None
         except OSError as error:
             raise UserError(
-                f"{path}: dictionary cannot be read: {error.strerror}"
+                f"{path}: dictionary cannot be read: {error.strerror}; "
+                "make_dict.py or stage 2 of a recipe makes it"
             ) from None
         tokens: list[str] = []
         problems = []

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
@@ -86,31 +85,6 @@ def load_snapshot(path: str | Path) -> dict[str, Any]:
             "snapshot.ep.N and is written after each epoch"
         )
     return content
-
-
-def load_weights(
-    model: torch.nn.Module, weights: Mapping[str, Tensor], source: str
-) -> None:
-    """Put weights into a model.
-
-    Raises:
-        UserError: names or shapes differ; the message shows the first few.
-    """
-    have = model.state_dict()
-    problems = [f"lacks {name}" for name in have if name not in weights]
-    problems += [f"has {name} in addition" for name in weights if name not in have]
-    problems += [
-        f"{name} is {tuple(weights[name].shape)}, not {tuple(value.shape)}"
-        for name, value in have.items()
-        if name in weights and weights[name].shape != value.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise UserError(
-            f"{source}: does not fit the model: {'; '.join(problems[:3])}{more}; "
-            "train with the options of its model.json, or use another --outdir"
-        )
-    model.load_state_dict(weights)
 
 
 def snapshots(

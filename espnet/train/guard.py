@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 
-from espnet.data.collate import Batch
+from espnet.train.passes import BatchLike
 from espnet.utils.errors import UserError
 
 MAX_IN_ROW = 20
@@ -29,7 +29,7 @@ class StepGuard:
         self,
         norm: float,
         losses: Sequence[float],
-        batches: Sequence[Batch],
+        batches: Sequence[BatchLike],
         is_scaled: bool = False,
     ) -> bool:
         """Whether the update may be made.

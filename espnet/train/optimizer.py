@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from espnet.utils.errors import UserError, one_of
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
     from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import LRScheduler
+
+
+class Plan(Protocol):
+    """Changes the numbers of an optimizer from update to update."""
+
+    def step(self) -> None:
+        """An update has been made."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` takes."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Continue from a state."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Optimization:
     """An optimizer and, if its learning rate follows a plan, the plan."""
 
     optimizer: Optimizer
-    scheduler: LRScheduler | None = None
+    scheduler: Plan | None = None
     has_eps_decay: bool = False
 
 

@@ -1,30 +1,72 @@
-"""What came of minibatches that went through a model."""
+"""Minibatches as the training loop sees them, and what came of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor
 
-from espnet.data.collate import Batch
 from espnet.utils.errors import UserError
+
+Reported = dict[str, float | Tensor]
+
+
+class BatchLike(Protocol):
+    """A minibatch of any task.
+
+    Attributes:
+        uttids: names of its parts, for messages.
+        inputs: what the model takes.
+        remedy: what to do if it is too large, for messages.
+    """
+
+    @property
+    def uttids(self) -> tuple[str, ...]: ...
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]: ...
+
+    @property
+    def remedy(self) -> str: ...
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> BatchLike:
+        """The batch on a device, numbers with a fraction in ``dtype``."""
+
+    def describe(self) -> str:
+        """Sizes and names, for messages."""
+
+
+class Loader(Protocol):
+    """Minibatches, epoch by epoch; see ``espnet.data.dataset.BatchLoader``."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        """The :class:`BatchLike` of an epoch from the ``start``-th on."""
+
+    def fingerprint(self) -> int:
+        """A number that tells other batches or another order of them."""
+
+
+Step = Callable[[Any, Any], tuple[Tensor, Reported]]
+
+
+def plain_step(model: Any, batch: BatchLike) -> tuple[Tensor, Reported]:
+    """The loss of a model that leaves what it reports in ``reported``."""
+    loss: Tensor = model(*batch.inputs)
+    return loss.mean(), dict(model.reported)
 
 
 @dataclass(frozen=True)
 class Pass:
     """A minibatch that went through the model."""
 
-    batch: Batch
+    batch: BatchLike
     loss: Tensor
-    reported: dict[str, float | Tensor]
-
-
-def reported_by(model: Any) -> dict[str, float | Tensor]:
-    """What a model reports of its last forward pass."""
-    return dict(model.reported)
+    reported: Reported
 
 
 def fetch(
@@ -51,9 +93,9 @@ def _is_tensor(value: float | Tensor) -> TypeGuard[Tensor]:
     return isinstance(value, Tensor)
 
 
-def out_of_memory(batch: Batch) -> UserError:
+def out_of_memory(batch: BatchLike) -> UserError:
     """The error that says which minibatch was too large."""
     return UserError(
-        f"GPU memory is exhausted by a minibatch of {batch.describe()}; lower "
-        "--batch-size, --batch-bins or --maxlen-in, or raise --accum-grad instead"
+        f"GPU memory is exhausted by a minibatch of {batch.describe()}; "
+        f"{batch.remedy}, or raise --accum-grad instead"
     )

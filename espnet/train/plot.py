@@ -3,8 +3,8 @@
 The training process only hands over numbers. A thread of it feeds the pipe, so that not
 even a slow disk holds training up; of several pending pictures with one name only the
 last is made, and where drawing cannot keep up with short epochs, pictures of earlier
-epochs are left out. When the training process ends, in whatever way, the other one reads
-the end of the pipe, finishes and ends too. This module imports no torch.
+epochs are left out. When the training process ends, in whatever way, the other one
+reads the end of the pipe, finishes and ends too. This module imports no torch.
 """
 
 from __future__ import annotations

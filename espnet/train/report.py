@@ -100,6 +100,7 @@ class Report:
         table: prints the rows.
         progress: drawn below each row.
         listener: gets each row too.
+        derive: values of a row -> further ones that are computed from them.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class Report:
         table: Table,
         progress: ProgressBlock,
         listener: Callable[[Entry], None] | None = None,
+        derive: Callable[[Entry], Entry] | None = None,
     ) -> None:
         self.path = Path(outdir) / "log"
         self.table = table
         self.progress = progress
         self.listener = listener
+        self.derive = derive or (lambda entry: {})
         self.entries: list[Entry] = []
         self.means = Means()  # since the last row
         self.epoch_means = Means()  # since the epoch began
@@ -133,6 +136,7 @@ class Report:
         """
         means = self.means.result(TRAIN)
         entry = {**means, **more, **counters}
+        entry.update(self.derive(entry))
         self.means = Means()
         self.entries.append(entry)
         self.progress.clear()
@@ -146,8 +150,8 @@ class Report:
 
     def close_epoch(self, epoch: int, validation: Entry) -> None:
         """Keep the epoch's means for the curves."""
-        means = self.epoch_means.result(TRAIN)
-        self.history.append({**means, **validation, "epoch": epoch})
+        entry = {**self.epoch_means.result(TRAIN), **validation, "epoch": epoch}
+        self.history.append({**entry, **self.derive(entry)})
         self.epoch_means = Means()
 
     def say(self, message: str) -> None:

@@ -20,7 +20,9 @@ from espnet.train.trainer import Trainer
 from espnet.utils.errors import UserError
 
 
-def resume(trainer: Trainer, snapshot: str | None) -> None:
+def resume(
+    trainer: Trainer, snapshot: str | None, data: str = "--train-json and --valid-json"
+) -> None:
     """Put a trainer where its last run was interrupted.
 
     A run that was started from a named snapshot goes on from its own newer ones;
@@ -29,6 +31,7 @@ def resume(trainer: Trainer, snapshot: str | None) -> None:
     Args:
         trainer: freshly made.
         snapshot: the file that ``--resume`` names, if any.
+        data: the options that name the data, for messages.
 
     Raises:
         UserError: the snapshot is not there, damaged, or of another model; or the
@@ -43,8 +46,8 @@ def resume(trainer: Trainer, snapshot: str | None) -> None:
         _check_program(path, content)
         if content["trainer"]["batches"] != trainer.fingerprint:
             raise UserError(
-                f"{path}: belongs to other training or validation data than "
-                "--train-json and --valid-json hold now; use another --outdir"
+                f"{path}: belongs to other training or validation data than {data} "
+                "hold now; use another --outdir"
             )
         _restore(trainer, path, content)
         return

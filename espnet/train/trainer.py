@@ -1,7 +1,7 @@
 """The training loop of every task.
 
-A model takes ``batch.inputs``, returns a loss and leaves what it wants to report in
-``reported``; everything else that differs between tasks is an argument here.
+All that differs between tasks is an argument here: how a model's loss is had of a
+batch, the batches, what is reported and when training ends.
 """
 
 from __future__ import annotations
@@ -18,20 +18,26 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from espnet.data.collate import Batch
-from espnet.data.dataset import BatchLoader
 from espnet.train.checkpoint import (
     load,
-    load_weights,
     random_state,
     save,
     set_random_state,
 )
 from espnet.train.guard import StepGuard
 from espnet.train.optimizer import Optimization
-from espnet.train.passes import Pass, fetch, out_of_memory, reported_by
+from espnet.train.passes import (
+    BatchLike,
+    Loader,
+    Pass,
+    Step,
+    fetch,
+    out_of_memory,
+    plain_step,
+)
 from espnet.train.report import VALID, Entry, Means, Report
 from espnet.train.watch import Best, EarlyStopping
+from espnet.train.weights import load_weights
 
 EpochHook = Callable[[int, int], None]  # gets the epoch and the iteration
 
@@ -118,7 +124,7 @@ class Trainer:
     """Trains a model and writes log, snapshots and best models.
 
     Args:
-        model: on its device; ``model(*batch.inputs)`` is the loss of a batch.
+        model: on its device.
         optimization: its optimizer.
         train: minibatches to train on.
         valid: minibatches to validate on.
@@ -127,19 +133,21 @@ class Trainer:
         options: numbers of the loop.
         precision: device and number format.
         hooks: called after each epoch, before its snapshot.
+        step: model and batch -> the loss, a scalar, and the values to report.
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
         optimization: Optimization,
-        train: BatchLoader,
-        valid: BatchLoader,
+        train: Loader,
+        valid: Loader,
         report: Report,
         early_stop: EarlyStopping,
         options: TrainerOptions,
         precision: Precision,
         hooks: Sequence[EpochHook] = (),
+        step: Step = plain_step,
     ) -> None:
         self.model = model
         self.optimizer = optimization.optimizer
@@ -152,6 +160,7 @@ class Trainer:
         self.options = options
         self.precision = precision
         self.hooks = hooks
+        self.step = step
         self.position = Position()
         self.guard = StepGuard()
         self.best = {
@@ -196,9 +205,8 @@ class Trainer:
         ]
         return (
             f"training is complete after {self.position.epoch} of "
-            f"{self.options.epochs} epochs ({', '.join(reasons)}); "
-            f"best: {', '.join(best) or 'none'}"
-        )
+            f"{self.options.epochs} epochs ({', '.join(reasons)})"
+        ) + (f"; best: {', '.join(best) or 'none'}" if self.best else "")
 
     def _run_epoch(self) -> None:
         self.model.train()
@@ -215,25 +223,26 @@ class Trainer:
                     self._between_updates()
         self._end_epoch()
 
-    def _accumulate(self, batch: Batch) -> Pass:
+    def _accumulate(self, batch: BatchLike) -> Pass:
         """Add the gradient of one minibatch."""
-        on_device = batch.to(self.precision.device, self.precision.dtype)
-        with self._autocast():
-            loss = self._loss(on_device)
+        loss, done = self._forward(batch)
         try:
             self.scaler.scale(loss / self.options.accum_grad).backward()
         except torch.OutOfMemoryError as error:
             raise out_of_memory(batch) from error
         if self.options.grad_noise:
             self._add_noise()
-        return Pass(batch, loss.detach(), reported_by(self.model))
+        return done
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _forward(self, batch: BatchLike) -> tuple[Tensor, Pass]:
+        """The loss, which has a gradient in training, and what came of the batch."""
+        on_device = batch.to(self.precision.device, self.precision.dtype)
         try:
-            loss: Tensor = self.model(*batch.inputs)
+            with self._autocast():
+                loss, reported = self.step(self.model, on_device)
         except torch.OutOfMemoryError as error:
             raise out_of_memory(batch) from error
-        return loss.mean()
+        return loss, Pass(batch, loss.detach(), reported)
 
     def _autocast(self) -> torch.autocast:
         kind = self.precision.autocast
@@ -301,10 +310,7 @@ class Trainer:
         self.model.eval()
         means = Means()
         for batch in self.valid.epoch(0):
-            on_device = batch.to(self.precision.device, self.precision.dtype)
-            with self._autocast():
-                loss = self._loss(on_device)
-            done = Pass(batch, loss, reported_by(self.model))
+            loss, done = self._forward(batch)
             losses, values, _ = fetch([done], loss)
             if losses[0] != losses[0]:
                 logging.warning("validation: loss is NaN for %s", batch.describe())

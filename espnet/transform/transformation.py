@@ -44,7 +44,7 @@ from espnet.transform.spectrogram import (
 from espnet.transform.wpe import WPE
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError, did_you_mean, one_of
-from espnet.utils.options import load_yaml
+from espnet.utils.yaml_files import read_yaml
 
 TRANSFORMS: dict[str, Callable[..., Any]] = {
     "identity": identity,
@@ -86,7 +86,7 @@ class Transformation:
 
     def __init__(self, conf: str | Path | Mapping[str, Any], seed: int = 0) -> None:
         name = "preprocess-conf" if isinstance(conf, Mapping) else str(conf)
-        content = conf if isinstance(conf, Mapping) else _read(conf)
+        content = conf if isinstance(conf, Mapping) else read_yaml(conf)
         unknown = [key for key in content if key not in ("mode", "process")]
         if unknown:
             hint = did_you_mean(str(unknown[0]), ["mode", "process"])
@@ -164,15 +164,6 @@ class _Step:
         self.accepted = _accepted(self.function)
         seed = parameters.get("seed")
         self.seed = seed if isinstance(seed, int) and seed >= 0 else 0
-
-
-def _read(path: str | Path) -> dict[str, Any]:
-    try:
-        return load_yaml(str(path), Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text: {error.reason}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _accepted(function: Callable[..., Any]) -> list[str]:

@@ -41,7 +41,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """The sentence that a value outside a list of choices deserves."""
-    allowed = list(allowed)
+    allowed = [choice or "''" for choice in allowed]
     hint = did_you_mean(str(value), allowed)
     return f"{name}: {value!r} is none of {', '.join(allowed)}{hint}"
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from espnet.utils.errors import UserError
 
 
 @contextmanager
@@ -15,9 +17,12 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
 
     Whatever interrupts the writer (an error, a full disk, a signal) leaves an earlier
     ``path`` as it was and no half-written one. Missing folders are made.
+
+    Raises:
+        UserError: the folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder_of(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     encoding = None if "b" in mode else "utf-8"
     try:
@@ -26,5 +31,35 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except BrokenPipeError:  # of another stream that is written meanwhile
+        raise
+    except OSError as error:
+        if error.filename not in (None, str(temporary)):  # of another file
+            raise
+        raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def make_folder_of(path: str | Path) -> None:
+    """Make the folder of a file that will be written, perhaps only after hours.
+
+    Raises:
+        UserError: it cannot be made, or nothing can be written to it.
+    """
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{path}: cannot be written: no right to write to its folder; name another"
+        )
+
+
+def _cannot_write(path: str | Path, error: OSError) -> UserError:
+    return UserError(
+        f"{path}: cannot be written: {error.strerror}; make room or name another place"
+    )

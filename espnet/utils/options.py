@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import sys
 import types
 import typing
@@ -31,6 +32,7 @@ import configargparse
 import yaml
 
 from espnet.utils.errors import UsageError, UserError, did_you_mean, one_of
+from espnet.utils.yaml_files import load_yaml
 
 REQUIRED: Any = dataclasses.MISSING
 # ConfigArgParse looks for each of these alone and would take --config for a shortened
@@ -97,6 +99,17 @@ def parse_mapping(text: str) -> dict[str, Any]:
     return value
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows a default only where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.required:
+            return f"{action.help} (required)"
+        if action.default in (None, ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
 class OptionParser(configargparse.ArgumentParser):
     """ConfigArgParse with our spelling rules and with errors that name the file."""
 
@@ -104,7 +117,7 @@ class OptionParser(configargparse.ArgumentParser):
         super().__init__(
             prog=prog,
             description=description or None,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_HelpFormatter,
             default_config_files=[],
             add_env_var_help=False,
             add_config_file_help=False,
@@ -117,6 +130,12 @@ class OptionParser(configargparse.ArgumentParser):
         hint = f"try '{self.prog} --help'"
         self.exit(2, f"{self.prog}: error: {message} ({hint})\n")
         raise AssertionError("exit returned")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Argparse's check of choices, with the sentence that configs get too."""
+        if action.choices is not None and value not in action.choices:
+            message = one_of("invalid choice", value, map(str, action.choices))
+            raise argparse.ArgumentError(action, message)
 
     def find(self, name: str) -> argparse.Action | None:
         """The option that ``name`` means: exact, an alias, or a unique prefix.
@@ -227,29 +246,10 @@ def _reason(error: Exception, text: str, action: argparse.Action) -> str:
     return f"'{text}' is not {kind}" if kind else str(error)
 
 
-def load_yaml(file: str, text: str) -> dict[str, Any]:
-    """The mapping in a YAML text; ``file`` is named in errors.
-
-    Raises:
-        UsageError: not YAML, or not a mapping at the top.
-    """
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not readable"
-        raise UsageError(f"{file}{line}: not valid YAML: {problem}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UsageError(f"{file}: must hold 'option: value' lines, has {text[:40]!r}")
-    return content
-
-
 def add_options(parser: argparse.ArgumentParser, config: type, title: str = "") -> None:
     """Add a flag for each option field of a dataclass; those already there stay."""
-    group = parser.add_argument_group(title or config.__name__)
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", config.__name__)
+    group = parser.add_argument_group(title or words.lower())
     hints = typing.get_type_hints(config)
     for field in dataclasses.fields(config):
         flag = "--" + field.name.replace("_", "-")
@@ -350,6 +350,8 @@ def parse_options(
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         name = unknown[0].split("=")[0]
+        if not name.startswith("-"):
+            parser.error(f"unexpected argument '{name}': options are --name value")
         hint = did_you_mean(name.lstrip("-").replace("_", "-"), parser.flags())
         parser.error(f"unknown option '{name}'{hint}")
     for config in configs:

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from espnet.utils.errors import UserError, did_you_mean
-from espnet.utils.options import load_yaml
 
 _IN_NAMES = str.maketrans("{}[]()/", "%%__--_", " |&;#*?~\"'\\\n")
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        UserError: missing file, not YAML, or no mapping.
-    """
-    try:
-        return load_yaml(str(path), Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text: {error.reason}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def dump_yaml(value: Any) -> str:

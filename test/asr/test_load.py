@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from espnet.asr.load import load_trained_config, load_trained_model, read_weights
+from espnet.asr.load import load_trained_config, load_trained_model
+from espnet.nets.asr_interface import ASRInterface
 from espnet.nets.pytorch_backend.e2e_asr import E2E
+from espnet.nets.pytorch_backend.e2e_asr_conformer import E2E as Conformer
 from espnet.utils.errors import DataError, UserError
 
 IDIM, TOKENS = 4, ["<blank>", "<unk>", "a", "b", "<eos>"]
@@ -40,6 +42,8 @@ def folder(tmp_path: Path) -> Path:
     weights = E2E.build(IDIM, len(TOKENS), **OPTIONS).state_dict()
     model_json(tmp_path)
     torch.save(weights, tmp_path / "model.loss.best")
+    torch.save(weights, tmp_path / "model.acc.best")
+    torch.save(weights, tmp_path / "model.val5.avg.best")
     torch.save(weights, tmp_path / "model.last5.avg.best")
     snapshot = {"trainer": {"epoch": 3}, "model": weights, "optimizer": {"state": {}}}
     torch.save(snapshot, tmp_path / "snapshot.ep.3")
@@ -47,7 +51,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["model.loss.best", "model.last5.avg.best", "snapshot.ep.3"]
+    "name",
+    [
+        *("model.loss.best", "model.acc.best"),
+        *("model.val5.avg.best", "model.last5.avg.best"),
+        "snapshot.ep.3",
+    ],
 )
 def test_every_form_of_a_model(folder: Path, name: str) -> None:
     model, config = load_trained_model(folder / name)
@@ -84,56 +93,42 @@ def test_bad_model_json(folder: Path, content: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "message"),
+    ("option", "value", "message"),
     [
-        ("espnet.nets.chainer_backend.e2e_asr:E2E", "is a Chainer model"),
-        ("espnet.nets.search_options:SearchOptions", "is not a recogniser"),
-        ("no.such.module:E2E", "model.json: model_module: cannot import"),
+        ("model_module", "espnet.nets.chainer_backend.e2e_asr:E2E", "a Chainer model"),
+        ("model_module", "espnet.nets.search_options:SearchOptions", "no recogniser"),
+        ("model_module", "no.such.module:E2E", "model_module: cannot import"),
+        ("backend", "chainer", "is a Chainer model; only pytorch is built"),
+        ("num_spkrs", 2, "num_spkrs 2: such a model is not built, only num_spkrs 1"),
+        ("num_encs", 2, "num_encs 2: such a model is not built"),
+        ("use_frontend", True, "use_frontend True: such a model is not built"),
+        ("atype", "dott", r"atype: 'dott' is none of .*did you mean 'dot'\?"),
     ],
 )
-def test_model_module_that_is_no_recogniser(
-    folder: Path, module: str, message: str
+def test_model_that_cannot_be_built(
+    folder: Path, option: str, value: Any, message: str
 ) -> None:
-    model_json(folder, model_module=module)
-    with pytest.raises(UserError, match=message):
+    model_json(folder, **{option: value})
+    with pytest.raises(UserError, match=f"model.json: .*{message}"):
         load_trained_model(folder / "model.loss.best")
 
 
-def cut_short(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
+def test_a_folder_is_no_model(folder: Path) -> None:
+    with pytest.raises(UserError, match="is a folder; --model wants model.loss.best"):
+        load_trained_model(folder)
 
 
-BROKEN = {
-    "no such model file": lambda path: path.unlink(),
-    "cut short after .* bytes .*use another snapshot": cut_short,
-    "cut short after 0 bytes": lambda path: path.write_bytes(b""),
-    "is not a model: torch.save did not write it": lambda path: path.write_text("hi"),
-    "is not a model: it holds no table": lambda path: torch.save({"a": 1}, path),
-    "holds no table of named tensors": lambda path: torch.save([], path),
-    "cannot be read": lambda path: np.savez(path.open("wb"), a=np.zeros(3)),
-}
-
-
-@pytest.mark.parametrize("message", BROKEN)
-def test_files_that_are_no_model(folder: Path, message: str) -> None:
-    path = folder / "model.loss.best"
-    BROKEN[message](path)
-    with pytest.raises(
-        UserError, match=f"model.loss.best: {message}|{message}"
-    ) as info:
-        load_trained_model(path)
-    assert str(path) in str(info.value) and "\n" not in str(info.value)
-
-
-def test_another_vocabulary(folder: Path) -> None:
-    """Every parameter that differs has its line; the first says the likely cause."""
+def test_weights_of_another_model(folder: Path) -> None:
+    """The first line says the likely cause, the others name each parameter."""
     model_json(folder, [*TOKENS[:-1], "c", "<eos>"])
     with pytest.raises(DataError) as info:
         load_trained_model(folder / "model.loss.best")
     first, *rest = info.value.problems
-    assert "vocabulary of 5 tokens, but model.json has 6" in first
-    assert "different dictionaries" in first
+    assert first == (
+        f"{folder}/model.loss.best: does not fit {folder}/model.json: trained with a "
+        "vocabulary of 5 tokens, but here it has 6; were they made with different "
+        "dictionaries?; give the right --model or --model-conf"
+    )
     assert {line.split("'")[1] for line in rest} == {
         "ctc.ctc_lo.weight",
         "ctc.ctc_lo.bias",
@@ -141,41 +136,75 @@ def test_another_vocabulary(folder: Path) -> None:
         "dec.output.weight",
         "dec.output.bias",
     }
-
-
-def test_another_architecture(folder: Path) -> None:
     model_json(folder, elayers=3)
     with pytest.raises(DataError) as info:
         load_trained_model(folder / "model.loss.best")
-    assert "different models; give the right --model-conf" in info.value.problems[0]
+    assert "another number of layers" in info.value.problems[0]
     assert "'enc.enc.0.birnn1.weight_ih_l0' is missing" in info.value.problems[1]
-    assert len(info.value.problems) == 1 + 10 + 1  # 10 parameters a layer
-    assert info.value.problems[-1].endswith("and 10 more parameters")
-    model_json(folder, eunits=7)
-    with pytest.raises(DataError, match="layers or features of other sizes"):
-        load_trained_model(folder / "model.loss.best")
+    assert len(info.value.problems) == 1 + 2 * 10  # 10 parameters a layer
 
 
-def test_language_model_in_place_of_a_recogniser(folder: Path) -> None:
-    torch.save({"predictor.embed.weight": torch.zeros(2)}, folder / "model.loss.best")
-    with pytest.raises(DataError, match="it is a language model"):
-        load_trained_model(folder / "model.loss.best")
-
-
-def test_missing_options_take_their_defaults(folder: Path) -> None:
-    """A model.json of an older version lacks options that came later."""
-    content = model_json(folder)
-    assert "mtlalpha" not in content[2] and "model_module" not in content[2]
-    model, _ = load_trained_model(folder / "model.loss.best")
-    assert isinstance(model, E2E)
-
-
-def test_unpickling_needs_trust(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unpickling_needs_trust(folder: Path) -> None:
     """Snapshots of ESPnet1 hold NumPy arrays, which a safe reader refuses."""
     path = folder / "snapshot.ep.1"
     weights = torch.load(folder / "model.loss.best", weights_only=True)
     torch.save({"trainer": {"epoch": np.array(1)}, "model": weights}, path)
     with pytest.raises(UserError, match=r"more than tensors.*--trust-checkpoint"):
-        read_weights(path)
-    assert read_weights(path, trust=True).keys() == weights.keys()
-    assert "you said that it is trusted" in caplog.text
+        load_trained_model(path)
+    model, _ = load_trained_model(path, trust=True)
+    torch.testing.assert_close(dict(model.state_dict()), dict(weights))
+
+
+def test_missing_and_null_options_take_their_defaults(folder: Path) -> None:
+    """A model.json of an older version lacks options that came later."""
+    content = model_json(folder)
+    assert "mtlalpha" not in content[2] and "model_module" not in content[2]
+    model, _ = load_trained_model(folder / "model.loss.best")
+    model_json(folder, dtype=None, dropout_rate=None, model_module=None)
+    other, _ = load_trained_model(folder / "model.loss.best")
+    assert isinstance(model, E2E) and isinstance(other, E2E)
+    assert model.options == other.options
+    assert (other.options.dtype, other.options.dropout_rate) == ("lstm", 0.0)
+
+
+RELATIVE = {
+    "transformer_encoder_pos_enc_layer_type": "rel_pos",
+    "transformer_encoder_selfattn_layer_type": "rel_selfattn",
+}
+CONFORMER = {
+    "model_module": "espnet.nets.pytorch_backend.e2e_asr_conformer:E2E",
+    "transformer_input_layer": "linear",
+    **{"adim": 8, "aheads": 2, "elayers": 1, "eunits": 4, "dunits": 4},
+    **RELATIVE,
+}
+LEGACY = {  # what relative attention was called, and whether that meant the old one
+    "before rel_pos_type": ({}, True),
+    "legacy": ({"rel_pos_type": "legacy"}, True),
+    "as ESPnet1 wrote it": (
+        {"rel_pos_type": "legacy", **{k: f"legacy_{v}" for k, v in RELATIVE.items()}},
+        True,
+    ),
+    "latest": ({"rel_pos_type": "latest"}, False),
+}
+
+
+@pytest.mark.parametrize("case", LEGACY)
+def test_relative_attention_of_every_version(tmp_path: Path, case: str) -> None:
+    """Parameters are the same in both kinds, so that model.json has to tell."""
+    options, is_legacy = LEGACY[case]
+
+    def save(**more: Any) -> ASRInterface:
+        torch.manual_seed(0)
+        args = {**CONFORMER, **more, "char_list": TOKENS}
+        (tmp_path / "model.json").write_text(json.dumps([IDIM, len(TOKENS), args]))
+        model = Conformer.build(IDIM, len(TOKENS), **args)
+        torch.save(model.state_dict(), tmp_path / "model.acc.best")
+        return model.eval()
+
+    x = torch.randn(9, IDIM, generator=torch.Generator().manual_seed(1))
+    kinds = {kind: save(rel_pos_type=kind).encode(x) for kind in ("legacy", "latest")}
+    assert not torch.allclose(kinds["legacy"], kinds["latest"], atol=1e-3)
+    save(**options)
+    loaded, _ = load_trained_model(tmp_path / "model.acc.best")
+    expected = kinds["legacy" if is_legacy else "latest"]
+    torch.testing.assert_close(loaded.encode(x), expected)

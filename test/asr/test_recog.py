@@ -286,9 +286,10 @@ def test_weights_that_are_not_finite(data: Path) -> None:
     [
         ({"backend": "chainer"}, "--backend: only pytorch is built.*--backend pytorch"),
         (
-            {"rnnlm": "lm/rnnlm.model.best"},
-            "--rnnlm: lm/rnnlm.model.best: decoding with",
+            {"rnnlm": "a", "word_rnnlm": "b"},
+            "--rnnlm and --word-rnnlm: only one of them",
         ),
+        ({"multi_level_lm": True, "rnnlm": "a"}, "--multi-level-lm: needs both"),
         ({"dtype": "float16"}, "--dtype: float16 needs a GPU"),
         ({"batchsize": -1}, "--batchsize: -1 must be 0 or more"),
     ],

@@ -13,9 +13,10 @@ import torch
 from tiny_corpus import IDIM, ODIM, train_argv, write_corpus
 
 from espnet import __version__
-from espnet.asr.train import choose_precision, train
+from espnet.asr.train import train
 from espnet.asr.train_options import TrainOptions, parse_train_options
 from espnet.train.plot import Studio
+from espnet.train.start import choose_precision
 from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
@@ -135,16 +136,15 @@ def test_nan_losses_name_the_utterances(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"ngpu": 1}, "use --ngpu 0 to train on the CPU"),
-        ({"ngpu": 0, "train_dtype": "float16"}, "float16 needs a GPU; use float32"),
-        ({"train_dtype": "bfloat16"}, "bfloat16 needs a GPU"),
+        ((1, "float32"), "use --ngpu 0 to train on the CPU"),
+        ((0, "float16"), "float16 needs a GPU; use float32"),
+        ((None, "bfloat16"), "bfloat16 needs a GPU"),
     ],
 )
-def test_without_a_gpu(options: dict[str, Any], words: str) -> None:
-    chosen = TrainOptions(outdir="x", dict="x", **options)
+def test_without_a_gpu(options: tuple[int | None, str], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        choose_precision(chosen)
-    assert choose_precision(TrainOptions(outdir="x", dict="x")).device.type == "cpu"
+        choose_precision(*options)
+    assert choose_precision(None, "float32").device.type == "cpu"
 
 
 @pytest.mark.gpu

@@ -40,7 +40,11 @@ def test_help_needs_no_torch() -> None:
         (["--beam-sise", "3"], 2, "unknown option '--beam-sise' (did you mean 'beam"),
         (["--api", "v3"], 2, "argument --api: invalid choice: 'v3'"),
         (["--backend", "chainer"], 1, "--backend: only pytorch is built"),
-        (["--rnnlm", "lm.best"], 1, "--rnnlm: lm.best: decoding with a language model"),
+        (
+            ["--rnnlm", "lm.best", "--word-rnnlm", "word.best"],
+            1,
+            "--rnnlm and --word-rnnlm: only one of them can be given",
+        ),
         (["--ctc-weight", "1.5"], 1, "--ctc-weight: 1.5 must lie in [0, 1]"),
         (["--beam-size", "0"], 1, "--beam-size: 0 must be 1 or more"),
         (["--num-spkrs", "2"], 2, "argument --num-spkrs: invalid choice: 2"),

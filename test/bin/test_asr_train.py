@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from tiny_corpus import train_argv, write_corpus
 
-from espnet.asr.train_options import TrainOptions, parse_train_options
+from espnet.asr.train_options import (
+    MODEL_OPTIONS,
+    TrainOptions,
+    parse_train_options,
+)
 from espnet.bin.asr_train import main
+from espnet.nets.pytorch_backend.options import HybridOptions
+from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
@@ -94,6 +101,9 @@ def test_aliases_and_spellings(tmp_path: Path) -> None:
         (["--accum-grad", "0"], "accum-grad: 0 must be 1 or more"),
         (["--maxlen-in", "0"], "maxlen-in: 0 must be 1 or more"),
         (["--seed", "-1"], "seed: -1 must be 0 or more"),
+        (["--eps", "-1"], "eps: -1.0 must be 0 or more"),
+        (["--weight-decay", "-1"], "weight-decay: -1.0 must be 0 or more"),
+        (["--grad-clip", "-1"], "grad-clip: -1.0 must be 0 or more"),
         (["--keep-snapshots", "1"], "use 2"),
         (["--model-module", "tiny:E2E"], "model-module: cannot import 'tiny'"),
         (["--model-module", "json:loads"], "is no recogniser"),
@@ -141,11 +151,12 @@ def command(*argv: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_needs_no_torch() -> None:
+@pytest.mark.parametrize("module", MODEL_OPTIONS)
+def test_help_lists_the_models_options_and_needs_no_torch(module: str) -> None:
     root = Path(__file__).resolve().parents[2]
     code = (
         "import sys; from espnet.bin.asr_train import main\n"
-        "try: main(['--help'])\n"
+        f"try: main(['--model-module', '{module}', '--help'])\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'numpy', 'matplotlib'} & set(sys.modules)"
     )
@@ -153,8 +164,37 @@ def test_help_needs_no_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root
     )
     assert done.returncode == 0, done.stderr
-    for flag in ("--sortagrad", "--etype", "--mtlalpha"):
-        assert flag in done.stdout
+    configs = (TrainOptions, HybridOptions, dynamic_import(MODEL_OPTIONS[module]))
+    for field in (field for config in configs for field in fields(config)):
+        flag = f"--{field.name.replace('_', '-')}"
+        assert not field.metadata or f"  {flag}" in done.stdout, flag
+
+
+def test_the_models_of_the_help_have_the_options_that_it_lists() -> None:
+    for module, config in MODEL_OPTIONS.items():
+        assert dynamic_import(module).Config is dynamic_import(config)
+
+
+@pytest.mark.parametrize(
+    ("model", "option"),
+    [
+        ("e2e_asr", "macaron-style"),
+        ("e2e_asr_transformer", "use-cnn-module"),
+        ("e2e_asr_conformer", "etype"),
+    ],
+)
+def test_an_option_that_a_model_does_not_have(
+    model: str, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = f"espnet.nets.pytorch_backend.{model}:E2E"
+    with pytest.raises(SystemExit) as end:
+        main([*NEEDED, "--model-module", module, f"--{option}", "1"])
+    assert end.value.code == 2
+    assert f"unknown option '--{option}'" in capsys.readouterr().err
+    config = tmp_path / "train.yaml"
+    config.write_text(f"{option}: 1\nmodel-module: {module}\n")
+    with pytest.raises(UserError, match=f"train.yaml: unknown key '{option}'"):
+        main([*NEEDED, "--config", str(config)])
 
 
 def test_a_mistake_is_one_line_and_status_1(tmp_path: Path) -> None:
@@ -164,7 +204,7 @@ def test_a_mistake_is_one_line_and_status_1(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "asr_train.py: error: nowhere: dictionary cannot be read: "
-        "No such file or directory\n"
+        "No such file or directory; make_dict.py or stage 2 of a recipe makes it\n"
     )
     assert not (tmp_path / "out").exists()
 

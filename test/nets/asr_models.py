@@ -46,6 +46,23 @@ _RELATIVE: dict[str, Any] = {
     "transformer_encoder_selfattn_layer_type": "rel_selfattn",
 }
 _CONVOLVING: dict[str, Any] = {"use_cnn_module": True, "cnn_module_kernel": 5}
+_TRANSDUCER = "espnet.nets.pytorch_backend.e2e_asr_transducer:E2E"
+_TRANSDUCER_SIZES: dict[str, Any] = {"joint_dim": 6, "dec_embed_dim": 5}
+_CONFORMER_BLOCK: dict[str, Any] = {
+    **{"type": "conformer", "d_hidden": 8, "d_ff": 10, "heads": 2},
+    **{"macaron_style": True, "use_conv_mod": True, "conv_mod_kernel": 3},
+}
+_TRANSFORMER_BLOCK: dict[str, Any] = {
+    **{"type": "transformer", "d_hidden": 8, "d_ff": 10, "heads": 2},
+}
+_CONV_BLOCK: dict[str, Any] = {
+    **{"type": "conv1d", "idim": 6, "odim": 8, "kernel_size": 3, "stride": 2},
+    **{"use-batch-norm": True, "use-relu": True},
+}
+_CAUSAL_BLOCK: dict[str, Any] = {
+    **{"type": "causal-conv1d", "idim": 6, "odim": 8, "kernel_size": 3},
+    **{"use-batch-norm": True, "use-relu": True},
+}
 
 # name: (model module, options)
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -118,6 +135,74 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "transformer_input_layer": "vgg2l",
             "transformer_encoder_activation_type": "selu",
             "zero_triu": True,
+        },
+    ),
+    "transducer-blstmp-lstm": (
+        _TRANSDUCER,
+        {**_TRANSDUCER_SIZES, "subsample": "1_2_1", "dlayers": 2},
+    ),
+    "transducer-vgggru-gru": (
+        _TRANSDUCER,
+        {**_TRANSDUCER_SIZES, "etype": "vgggru", "dtype": "gru"},
+    ),
+    "transducer-bgru-all-tasks": (
+        _TRANSDUCER,
+        {
+            **_TRANSDUCER_SIZES,
+            "etype": "bgru",
+            "joint_activation_type": "swish",
+            "use_ctc_loss": True,
+            "use_lm_loss": True,
+            "lm_loss_smoothing_rate": 0.1,
+            "use_aux_transducer_loss": True,
+            "aux_transducer_loss_enc_output_layers": [0],
+            "aux_transducer_loss_mlp_dim": 7,
+            "use_symm_kl_div_loss": True,
+            "fastemit_lambda": 0.01,
+        },
+    ),
+    "transducer-conv1d-conformer-lstm": (
+        _TRANSDUCER,
+        {
+            **_TRANSDUCER_SIZES,
+            "etype": "custom",
+            "enc_block_arch": [_CONV_BLOCK, _CONFORMER_BLOCK],
+            "custom_enc_input_layer": "linear",
+            "custom_enc_positional_encoding_type": "rel_pos",
+            "custom_enc_self_attn_type": "rel_self_attn",
+            "joint_activation_type": "relu",
+        },
+    ),
+    "transducer-vgg2l-conformer-custom": (
+        _TRANSDUCER,
+        {
+            **_TRANSDUCER_SIZES,
+            "etype": "custom",
+            "dtype": "custom",
+            "enc_block_arch": [_CONFORMER_BLOCK],
+            "enc_block_repeat": 2,
+            "dec_block_arch": [_TRANSFORMER_BLOCK],
+            "dec_block_repeat": 2,
+            "custom_enc_input_layer": "vgg2l",
+        },
+    ),
+    "transducer-tdnn-transformer-custom": (
+        _TRANSDUCER,
+        {
+            **_TRANSDUCER_SIZES,
+            "etype": "custom",
+            "dtype": "custom",
+            "enc_block_arch": [
+                {**_CONV_BLOCK, "kernel_size": [2, 3], "stride": [1, 2]},
+                _TRANSFORMER_BLOCK,
+                _TRANSFORMER_BLOCK,
+            ],
+            "dec_block_arch": [_CAUSAL_BLOCK, _TRANSFORMER_BLOCK],
+            "custom_enc_input_layer": "linear",
+            "custom_enc_positional_encoding_type": "scaled_abs_pos",
+            "use_aux_transducer_loss": True,
+            "aux_transducer_loss_enc_output_layers": [1],
+            "aux_transducer_loss_mlp_dim": 7,
         },
     ),
 }

@@ -14,6 +14,7 @@ from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
 KEYS = {"loss", "loss_ctc", "loss_att", "acc", "cer_ctc", "cer", "wer"}
+KEYS |= {"loss_trans", "loss_aux_trans", "loss_symm_kl_div", "loss_lm"}
 
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -57,6 +58,19 @@ def test_padding_changes_no_loss(name: str) -> None:
     xs[:, 13:] = 1.0
     model(xs, ilens, ys)
     assert reported(model) == pytest.approx(alone, rel=1e-9)
+
+
+@every_model
+def test_padding_changes_no_loss_in_training(name: str) -> None:
+    """Statistics of a batch norm are of valid frames alone."""
+    xs, ilens, ys = batch(torch.double)
+    losses = []
+    for padding, longest in ((0.0, 29), (1.0, 41)):
+        padded = torch.full((3, longest, IDIM), padding, dtype=torch.double)
+        for x, longer, length in zip(xs, padded, ilens, strict=True):
+            longer[:length] = x[:length]
+        losses.append(build(name).train().double()(padded, ilens, ys).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 
 @every_model
@@ -123,6 +137,18 @@ def test_it_works_with_automatic_mixed_precision(name: str) -> None:
         loss = mixed(*batch())
     loss.backward()
     assert float(loss.detach()) == pytest.approx(single(*batch()).item(), rel=0.01)
+
+
+@pytest.mark.slow  # the compiler reads every line of the model: 10 s for each
+@every_model
+def test_compiled_it_says_the_same(name: str) -> None:
+    """Whatever the compiler cannot follow runs as before; no code is generated."""
+    torch.compiler.reset()
+    model = build(name).eval()
+    compiled = torch.compile(model, backend="eager")
+    expected, expected_values = model(*batch()), reported(model)
+    torch.testing.assert_close(compiled(*batch()), expected)
+    assert reported(model) == pytest.approx(expected_values, rel=1e-5)
 
 
 @every_model
@@ -203,3 +229,21 @@ def test_gpu_and_cpu_agree(name: str) -> None:
     loss.backward()
     assert loss.item() == pytest.approx(expected, rel=1e-4)
     assert reported(model) == pytest.approx(values, rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@every_model
+def test_gpu_with_automatic_mixed_precision(name: str, dtype: torch.dtype) -> None:
+    model = build(name).cuda()
+    xs, ilens, ys = batch()
+    expected = model(xs.cuda(), ilens, ys).item()
+    with torch.autocast("cuda", dtype):
+        loss = model(xs.cuda(), ilens, ys)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=0.02)
+    for key, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, key
+            assert parameter.grad.isfinite().all(), key

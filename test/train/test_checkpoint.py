@@ -17,7 +17,6 @@ from espnet.train.checkpoint import (
     DamagedFile,
     load,
     load_snapshot,
-    load_weights,
     random_state,
     remove_leftovers,
     save,
@@ -88,18 +87,6 @@ def test_newest_first_also_inside_epochs(
     assert found[2:] == [f"snapshot.{name}" for name in order[2:]]
     assert "snapshot.ep.11: is cut off" in caplog.text
     assert "trying the one before" in caplog.text
-
-
-def test_weights_of_another_model() -> None:
-    model = torch.nn.Linear(2, 3)
-    weights = {"weight": torch.zeros(3, 4), "extra": torch.zeros(1)}
-    with pytest.raises(UserError) as error:
-        load_weights(model, weights, "snapshot.ep.3")
-    message = str(error.value)
-    assert message.startswith("snapshot.ep.3: does not fit the model: lacks bias; ")
-    assert "has extra in addition" in message
-    assert "weight is (3, 4), not (3, 2)" in message
-    assert "another --outdir" in message
 
 
 def test_random_numbers_go_on(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def test_every_spelling_of_a_flag(argv: list[str], name: str, value: object) -> 
         ("elayers: null", "elayers", 4),
         ("weights: [1, 2.5]", "weights", [1.0, 2.5]),
         ("mods: [a., b.]", "mods", ("a.", "b.")),
+        ("mods: 1_2_2", "mods", ("1_2_2",)),
         (
             "arch:\n- type: conv1d\n  kernel_size: [3, 7]\n- {type: 'a b', use: true}",
             "arch",
@@ -158,10 +159,13 @@ def test_an_error_in_a_config_names_the_file(yaml, text: str, message: str) -> N
         (["--elayrs", "1"], "unknown option '--elayrs' (did you mean 'elayers'?)"),
         (["--e", "1"], "--e: 'e' may mean"),
         (["--elayers", "x"], "invalid int value: 'x'"),
-        (["--atype", "loc"], "(choose from"),
+        (
+            ["--atype", "loc"],
+            "'loc' is none of dot, location (did you mean 'location'?)",
+        ),
         (["--report-cer", "maybe"], "'maybe' is neither true nor false"),
         (["--config", "absent.yaml"], "absent.yaml"),
-        (["stray"], "unknown option 'stray'"),
+        (["stray"], "unexpected argument 'stray'"),
     ],
 )
 def test_a_usage_error_is_one_line_and_exits_with_2(
@@ -213,6 +217,7 @@ def test_help_names_default_and_choices(capsys: pytest.CaptureFixture) -> None:
     text = capsys.readouterr().out
     assert exit.value.code == 0
     assert "{dot,location}" in text and "(default: 300)" in text
+    assert "(required)" in text and "(default: None)" not in text
     assert "--layers" in text and "--char-list" not in text
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import DataError, UsageError, UserError, one_of, run_command
-from espnet.utils.files import atomic_write
+from espnet.utils.files import atomic_write, make_folder_of
 
 
 def test_dynamic_import_returns_the_named_object() -> None:
@@ -38,6 +38,41 @@ def test_atomic_write_keeps_the_old_file_when_writing_fails(tmp_path: Path) -> N
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "a.json", tmp_path / "file" / "b" / "a.json"):
+        with pytest.raises(UserError, match="a.json: cannot be written: "):
+            atomic_write(path).__enter__()
+        with pytest.raises(UserError, match="a.json: cannot be written: "):
+            make_folder_of(path)
+    (tmp_path / "folder").mkdir()
+    with (
+        pytest.raises(UserError, match="folder: cannot be written: Is a directory"),
+        atomic_write(tmp_path / "folder") as stream,
+    ):
+        stream.write("x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with (
+        pytest.raises(UserError, match="a.json: cannot be written: No space left"),
+        atomic_write(path),
+        open("/dev/full", "w") as disk,
+    ):
+        disk.write("x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_errors_of_another_file_pass(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.json"):
+        (tmp_path / "other").read_text()
+    with pytest.raises(BrokenPipeError), atomic_write(tmp_path / "a.json"):
+        raise BrokenPipeError(32, "Broken pipe")
 
 
 def fails(error: BaseException):

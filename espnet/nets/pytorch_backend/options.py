@@ -44,4 +44,9 @@ class HybridOptions:
         for name in ("mtlalpha", "lsm_weight", "ctc_weight"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
-                raise UserError(f"{name}: {value} must lie in [0, 1]")
+                flag = name.replace("_", "-")
+                raise UserError(f"{flag}: {value} must lie in [0, 1]")
+        for name in ("nbest", "beam_size"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise UserError(f"{flag}: {getattr(self, name)} must be 1 or more")

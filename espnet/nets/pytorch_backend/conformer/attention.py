@@ -51,7 +51,7 @@ class RelativeAttention(MultiHeadedAttention):
         by_content = (queries + self.pos_bias_u).transpose(1, 2)
         by_position = (queries + self.pos_bias_v).transpose(1, 2)
         table = self.linear_pos(frames.positions).unflatten(-1, (self.heads, -1))
-        scores = by_position @ table.permute(1, 2, 0)  # (B, H, T, P)
+        scores = by_position @ table.movedim(-3, -1)  # (B, H, T, P)
         scores = legacy_shift(scores, frames) if self.legacy else shift(scores)
         if self.zero_triu:
             scores = scores.tril()

@@ -34,26 +34,28 @@ class ConvolutionModule(nn.Module):
     def forward(self, xs: Tensor, frames: Frames) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
         xs = frames.zero(F.glu(_pointwise(self.pointwise_conv1, xs), -1))
-        xs = self._normalise(self.depthwise_conv(xs.transpose(1, 2)), frames)
+        xs = self.depthwise_conv(xs.transpose(1, 2))
+        xs = normalise_valid(self.norm, xs, frames)
         return _pointwise(self.pointwise_conv2, self.activation(xs).transpose(1, 2))
 
-    def _normalise(self, xs: Tensor, frames: Frames) -> Tensor:
-        """The batch norm of xs (B, D, T) over valid frames."""
-        count = int(frames.lengths.sum())
-        if not self.training or count == 1:  # one frame has no variance
-            return F.batch_norm(
-                xs,
-                *(self.norm.running_mean, self.norm.running_var),
-                *(self.norm.weight, self.norm.bias),
-                eps=self.norm.eps,
-            )
-        if frames.valid is None:
-            return self.norm(xs)
-        flat = xs.transpose(1, 2).flatten(0, 1)
-        places = frames.places(xs.device)
-        normed = self.norm(flat.index_select(0, places))
-        filled = normed.new_zeros(flat.shape).index_copy(0, places, normed)
-        return filled.unflatten(0, (len(xs), -1)).transpose(1, 2)
+
+def normalise_valid(norm: nn.BatchNorm1d, xs: Tensor, frames: Frames) -> Tensor:
+    """The batch norm of xs (B, D, T) over valid frames only."""
+    count = int(frames.lengths.sum())
+    if not norm.training or count == 1:  # one frame has no variance
+        return F.batch_norm(
+            xs,
+            *(norm.running_mean, norm.running_var),
+            *(norm.weight, norm.bias),
+            eps=norm.eps,
+        )
+    if frames.valid is None:
+        return norm(xs)
+    flat = xs.transpose(1, 2).flatten(0, 1)
+    places = frames.places(xs.device)
+    normed = norm(flat.index_select(0, places))
+    filled = normed.new_zeros(flat.shape).index_copy(0, places, normed)
+    return filled.unflatten(0, (len(xs), -1)).transpose(1, 2)
 
 
 def _pointwise(convolution: nn.Conv1d, xs: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -90,6 +90,12 @@ class ProjectedRNN(nn.Module):
 
     def forward(self, xs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """xs (B, T, D), lengths (B,) on the CPU -> (B, T', E), (B,)."""
+        for output in self.outputs(xs, lengths):
+            xs, lengths = output
+        return xs, lengths
+
+    def outputs(self, xs: Tensor, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The projection of each layer (B, T', E), before its tanh, with lengths."""
         last = len(self.subsample) - 1
         for i, step in enumerate(self.subsample):
             xs = run_rnn(getattr(self, f"{self.prefix}{i}"), xs, lengths)
@@ -99,9 +105,9 @@ class ProjectedRNN(nn.Module):
                 lengths = ((lengths + 1) // step).clamp(min=1)
                 xs = xs[:, ::step][:, : int(lengths.max())]
             xs = getattr(self, f"bt{i}")(xs)
+            yield xs, lengths
             if i < last:
                 xs = torch.tanh(self.dropout(xs))
-        return xs, lengths
 
 
 class StackedRNN(nn.Module):

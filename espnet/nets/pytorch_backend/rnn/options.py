@@ -167,8 +167,8 @@ def parse_subsample(text: str) -> tuple[int, ...]:
 def subsampling(text: str, etype: str, elayers: int) -> tuple[int, ...]:
     """Frame steps of the input and of each layer, ``elayers + 1`` numbers.
 
-    A short list is filled with 1; what an encoder cannot use is left out. Both are said
-    in the log, since the second changes what the option seems to ask for.
+    As in ESPnet1, a short list is filled with 1 and what an encoder cannot use is left
+    out; both are said in the log, for the text asks for something else.
     """
     steps = parse_subsample(text)
     kind = ENCODERS[etype]
@@ -176,14 +176,13 @@ def subsampling(text: str, etype: str, elayers: int) -> tuple[int, ...]:
         if max(steps) > 1:
             logging.warning("subsample '%s' has no effect on etype '%s'", text, etype)
         return (1,) * (elayers + 1)
-    if len(steps) > elayers + 1 and max(steps[elayers + 1 :]) > 1:
+    used = (steps + (1,) * elayers)[: elayers + 1]
+    missing = 1 < len(steps) < len(used)
+    if missing or max(steps[len(used) :], default=1) > 1:
         logging.warning(
-            "subsample '%s': %d layers use %d numbers, the others are left out",
-            *(text, elayers, elayers + 1),
+            "subsample '%s' has %d numbers, elayers %d needs %d (of the input, then of "
+            "each layer); '%s' is used",
+            *(text, len(steps), elayers, len(used)),
+            "_".join(map(str, used)),
         )
-    if 1 < len(steps) <= elayers:
-        logging.warning(
-            "subsample '%s': %d layers use %d numbers, those missing are taken as 1",
-            *(text, elayers, elayers + 1),
-        )
-    return (steps + (1,) * elayers)[: elayers + 1]
+    return used

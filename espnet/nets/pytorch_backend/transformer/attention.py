@@ -102,10 +102,13 @@ class MultiHeadedAttention(nn.Module, Recorded):
         shape = (rows, 2, self.heads, FIRST_CAPACITY, size)
         return self.linear_k.weight.new_empty(shape)
 
-    def step(self, x: Tensor, cache: Tensor, position: int) -> tuple[Tensor, Tensor]:
+    def step(
+        self, x: Tensor, cache: Tensor, position: int, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """One more label x (N, D), after ``position`` others -> (N, D), the cache.
 
-        The cache is written to, so that of an earlier step cannot be used again.
+        The cache is written to, so that of an earlier step cannot be used again. A mask
+        (N, 1, 1, position + 1) with True = seen can hide labels.
         """
         if position == cache.shape[3]:
             cache = torch.cat([cache, torch.empty_like(cache)], 3)
@@ -114,7 +117,7 @@ class MultiHeadedAttention(nn.Module, Recorded):
         cache[:, 1, :, position] = values[:, :, 0]
         past = cache[:, :, :, : position + 1]
         query = self.split(self.linear_q(x[:, None]))
-        mixed = F.scaled_dot_product_attention(query, past[:, 0], past[:, 1])
+        mixed = F.scaled_dot_product_attention(query, past[:, 0], past[:, 1], mask)
         return self.linear_out(mixed.flatten(1)), cache
 
     def look_up(

@@ -18,7 +18,8 @@ class Frames:
     Attributes:
         lengths: valid frames (B,), on the CPU where that is possible.
         valid: (B, T) with True = a frame before the end; None: all are.
-        positions: the table of relative attention (P, D), if there is one.
+        positions: the table of relative attention (P, D), if there is one; (B, P, D) if
+            utterances have tables of their own.
     """
 
     lengths: Tensor

@@ -1,0 +1,123 @@
+"""What every training does before its first minibatch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from espnet.train.trainer import Precision
+from espnet.utils.errors import UserError
+
+AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def choose_precision(ngpu: int | None, train_dtype: str) -> Precision:
+    """Device and number format.
+
+    Args:
+        ngpu: GPUs to use; None: one, if there is one.
+        train_dtype: the format; those of 16 bits are autocast.
+
+    Raises:
+        UserError: a GPU is asked for where there is none.
+    """
+    available = torch.cuda.is_available()
+    count = int(available) if ngpu is None else ngpu
+    if count and not available:
+        raise UserError(
+            f"ngpu: {count}: torch {torch.__version__} sees no GPU here; use --ngpu 0 "
+            "to train on the CPU"
+        )
+    device = torch.device("cuda" if count else "cpu")
+    autocast = AUTOCAST.get(train_dtype)
+    if autocast is not None and not count:
+        raise UserError(
+            f"train-dtype: {train_dtype} needs a GPU; use float32 on the CPU"
+        )
+    dtype = torch.float64 if train_dtype == "float64" else torch.float32
+    return Precision(device, dtype, autocast)
+
+
+def set_up_torch(seed: int, debugmode: int) -> None:
+    """Seeds, and whether results are to be repeatable (0: no, 1: cuDNN, 2: all)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.deterministic = debugmode > 0
+    torch.backends.cudnn.benchmark = debugmode == 0
+    torch.use_deterministic_algorithms(debugmode > 1, warn_only=True)
+
+
+def as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as they will be read from model.json."""
+    plain: dict[str, Any] = json.loads(json.dumps(dict(values)))
+    return plain
+
+
+def check_outdir(
+    outdir: Path,
+    sizes: list[int],
+    values: Mapping[str, Any],
+    may_change: Collection[str],
+) -> None:
+    """Make sure that snapshots in ``outdir`` are of a run with the same options.
+
+    Args:
+        outdir: perhaps with a model.json, ``[*sizes, values]`` or ``values`` alone.
+        sizes: of input and output, where model.json holds them.
+        values: every option.
+        may_change: the options that make no difference.
+
+    Raises:
+        UserError: they are not; the message names what differs.
+    """
+    path = outdir / "model.json"
+    if not path.is_file() or not any(outdir.glob("snapshot.*")):
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        *old_sizes, old_values = content if sizes else [content]
+        old = dict(old_values)
+    except (ValueError, LookupError, TypeError):
+        logging.warning("%s: is damaged, written again", path)
+        return
+    differing = [
+        f"{name.replace('_', '-')}: {_short(old[name])} there, {_short(value)} now"
+        for name, value in values.items()
+        if name not in may_change and name in old
+        # an option without a value, 0 and false all say no
+        if old[name] != value and (old[name] or value)
+    ]
+    if old_sizes != sizes:
+        differing.append(f"input and output size: {old_sizes} there, {sizes} now")
+    if differing:
+        raise UserError(
+            f"outdir: {outdir} holds snapshots of a run with other options "
+            f"({'; '.join(differing[:5])}); use another --outdir or delete them"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def size_of(model: torch.nn.Module) -> str:
+    """``1,234 parameters``, and how many of them are trained if not all."""
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    share = "" if trained == total else f", {trained:,} of them trained"
+    return f"{total:,} parameters{share}"
+
+
+def describe_device(precision: Precision, train_dtype: str) -> str:
+    """``device: cpu, 2 threads, float32``."""
+    threads = f", {torch.get_num_threads()} threads" * (precision.device.type == "cpu")
+    return f"device: {precision.device}{threads}, {train_dtype}"
