@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from espnet.asr.train_options import TrainOptions
+from espnet.data.loading import LOADERS
 from espnet.data.manifest import Utts, dimensions, load_manifest, shorten
 from espnet.nets.asr_interface import ASRInterface
 from espnet.text.dictionary import Dictionary
-from espnet.utils.errors import DataError, UserError
+from espnet.utils.errors import DataError, UserError, one_of
 
 MAX_NAMED = 10
 # convolutions at the input shorten an utterance by a few frames more than their factor
@@ -85,8 +86,8 @@ def _problems(
     if len(entry["input"]) > 1:
         yield f"has {len(entry['input'])} inputs; models of several are not built"
     kind = source.get("filetype", "mat")
-    if kind != "mat":
-        yield f"filetype '{kind}': only 'mat' (Kaldi archives) can be read"
+    if kind not in LOADERS:
+        yield one_of("filetype", kind, LOADERS)
     if source["shape"][-1] != idim:
         yield (
             f"features have dimension {source['shape'][-1]}, the model's input has "

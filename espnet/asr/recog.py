@@ -17,7 +17,7 @@ from torch import Tensor
 from espnet.asr.language import language_scorers
 from espnet.asr.load import TrainedConfig, load_trained_model
 from espnet.asr.recog_options import RecogOptions
-from espnet.data.loading import load_features
+from espnet.data.dataset import Transform, UtteranceReader
 from espnet.data.manifest import Utts, load_manifest, save_json, shorten
 from espnet.nets.asr_interface import ASRInterface
 from espnet.nets.beam_search import Hypothesis, Outcome, Scorer
@@ -34,8 +34,6 @@ DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
 }
-
-Transform = Callable[[list[np.ndarray], list[str]], Sequence[np.ndarray]]
 
 
 def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
@@ -63,7 +61,8 @@ def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
         **language_scorers(options, config.char_list, device, dtype),
     }
     search = make_search(scorers, config.odim, search_options, model.minlen_of_output)
-    recognizer = Recognizer(model, search, config, transform)
+    reader = UtteranceReader(transform, idim=config.idim)
+    recognizer = Recognizer(model, search, config, reader)
     results = {}
     progress = Progress(utts)
     for ids in make_batches(utts, options.batchsize):
@@ -115,8 +114,7 @@ def make_transform(
         )
     from espnet.transform.transformation import Transformation  # for those who use it
 
-    transformation = Transformation(conf)
-    return lambda xs, ids: transformation(xs, ids, train=False)
+    return Transformation(conf)
 
 
 def check_dimensions(utts: Utts, idim: int, path: str) -> None:
@@ -167,7 +165,7 @@ class Recognizer:
     model: ASRInterface
     search: Search
     config: TrainedConfig
-    transform: Transform | None
+    reader: UtteranceReader
 
     def decode(self, batch: Utts) -> Decoded:
         """Decode some utterances together.
@@ -176,30 +174,9 @@ class Recognizer:
             UserError: features that cannot be read or do not fit the model, or one
                 utterance alone does not fit into the memory of the GPU.
         """
-        xs = [self._features(utt, entry) for utt, entry in batch.items()]
+        xs = [self.reader.features(utt, entry) for utt, entry in batch.items()]
         outcomes = self._search(list(batch), xs)
         return Decoded(dict(zip(batch, outcomes, strict=True)), sum(map(len, xs)))
-
-    def _features(self, utt: str, entry: Mapping[str, Any]) -> np.ndarray:
-        """Features (T, D) of an utterance, preprocessed."""
-        source = entry["input"][0]
-        try:
-            x = load_features(source["feat"], source.get("filetype", "mat"))
-        except UserError as error:
-            raise UserError(f"utterance '{utt}': {error}") from None
-        if self.transform is not None:
-            x = self.transform([x], [utt])[0]
-        if x.ndim != 2:
-            raise UserError(
-                f"utterance '{utt}': features have shape {list(x.shape)}, the model "
-                f"needs (frames, {self.config.idim})"
-            )
-        if x.shape[1] != self.config.idim:
-            problem = dimension_problem(x.shape[1], self.config.idim)
-            raise UserError(f"utterance '{utt}': {problem}")
-        if not len(x):
-            raise UserError(f"utterance '{utt}': has no frames; drop it from the data")
-        return x
 
     @torch.no_grad()
     def _search(self, ids: list[str], xs: list[np.ndarray]) -> list[Outcome]:

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from espnet.data.ark import read_matrix
 from espnet.data.collate import Batch, collate
+from espnet.data.loading import load_features
 from espnet.utils.batchfy import Minibatch
 from espnet.utils.errors import UserError
 
@@ -64,18 +64,24 @@ class UtteranceReader:
         Raises:
             UserError: unreadable, without frames, or not of dimension ``idim``.
         """
-        place = entry["input"][0]["feat"]
+        source = entry["input"][0]
+        place = source["feat"]
         try:
-            x = read_matrix(place)
+            x = load_features(place, source.get("filetype", "mat"))
         except UserError as error:
             raise UserError(f"utterance '{uttid}': {error}") from None
         if self.transform is not None:
             self.transform.reseed(zlib.crc32(f"{self.seed} {epoch} {uttid}".encode()))
             x = self.transform([x], [uttid], train=self.train)[0]
-        if x.ndim != 2 or len(x) == 0 or self.idim not in (None, x.shape[1]):
+        if x.ndim != 2 or self.idim not in (None, x.shape[1]):
             raise UserError(
                 f"utterance '{uttid}': features at {place} have shape {x.shape}, the "
-                f"model needs (frames, {self.idim or 'features'})"
+                f"model needs (frames, {self.idim or 'features'}); make them as for "
+                "training"
+            )
+        if len(x) == 0:
+            raise UserError(
+                f"utterance '{uttid}': has no frames; drop it from the data"
             )
         return x
 

@@ -260,8 +260,9 @@ def describe_batches(batches: Sequence[Minibatch]) -> str:
     padding = 1 - frames / padded
     uttid, entry = max((batch[0] for batch in batches), key=_input_length)
     ilen, olen = _lengths((uttid, entry))
+    size = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
+    plural = "es" if len(batches) > 1 else ""
     return (
-        f"{sum(sizes)} utterances in {len(batches)} minibatches of {min(sizes)} to "
-        f"{max(sizes)}, {padding:.1%} padding; longest: {uttid}, {ilen} frames, "
-        f"{olen} labels"
+        f"{sum(sizes)} utterances in {len(batches)} minibatch{plural} of {size}, "
+        f"{padding:.1%} padding; longest: {uttid}, {ilen} frames, {olen} labels"
     )

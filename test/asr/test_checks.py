@@ -77,7 +77,7 @@ def test_all_problems_at_once(files: dict[str, Path]) -> None:
             f"token id {ODIM - 1} is not in the dict",
         ),
         ("train.json: utterance 'utt06'", "has 2 inputs"),
-        ("train.json: utterance 'utt07'", "filetype 'hdf5'"),
+        ("train.json: utterance 'utt07'", "filetype: 'hdf5' is none of mat"),
         ("valid.json: utterance 'utt02'", f"token id {ODIM - 1}"),
     ]
     assert len(error.value.problems) == len(expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -18,11 +18,6 @@ def make_pad_mask(lengths: Tensor, size: int | None = None) -> Tensor:
     if size is None:
         size = int(lengths.max())
     return torch.arange(size, device=lengths.device) >= lengths[:, None]
-
-
-def pad_list(xs: Sequence[Tensor], value: float) -> Tensor:
-    """Stack tensors (T_b, ...) of unequal lengths as (B, T, ...)."""
-    return torch.nn.utils.rnn.pad_sequence(list(xs), True, value)
 
 
 def label_lengths(ys_pad: Tensor) -> Tensor:
