@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-COMMANDS = ("asr_train", "asr_recog")
+COMMANDS = ("asr_train", "asr_recog", "lm_train")
 
 setup(
     name="espnet",

@@ -26,6 +26,8 @@ import soundfile
 from espnet.asr.recog_options import RecogOptions
 from espnet.asr.train_options import parse_train_options
 from espnet.data.kaldi_options import FbankOptions, PitchOptions, read_options
+from espnet.lm.train_options import parse_lm_train_options
+from espnet.nets.pytorch_backend.lm.options import full_name
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.options import parse_options, read_config
@@ -65,6 +67,7 @@ def source_files(folder: Path) -> Iterator[Path]:
 CONFIGS = [p for p in source_files(ROOT / "egs") if p.suffix == ".yaml"]
 TRAIN_CONFIGS = [p for p in CONFIGS if p.name.startswith("train")]
 DECODE_CONFIGS = [p for p in CONFIGS if p.name.startswith("decode")]
+LM_CONFIGS = [p for p in CONFIGS if p.name.startswith("lm")]
 KALDI_CONFIGS = [p for p in source_files(ROOT / "egs") if p.suffix == ".conf"]
 
 
@@ -174,8 +177,8 @@ def test_help_is_the_manual(recipe: Path) -> None:
 
 
 def test_every_config_has_a_command() -> None:
-    assert TRAIN_CONFIGS and DECODE_CONFIGS and KALDI_CONFIGS
-    assert not {*CONFIGS} - {*TRAIN_CONFIGS} - {*DECODE_CONFIGS}
+    assert TRAIN_CONFIGS and DECODE_CONFIGS and LM_CONFIGS and KALDI_CONFIGS
+    assert not {*CONFIGS} - {*TRAIN_CONFIGS} - {*DECODE_CONFIGS} - {*LM_CONFIGS}
 
 
 @pytest.mark.parametrize("config", TRAIN_CONFIGS, ids=name_of)
@@ -185,6 +188,15 @@ def test_train_config_builds_its_model(config: Path) -> None:
     char_list = ["<blank>", "<unk>", "A", "<eos>"]
     args = Namespace(**{**vars(args), "char_list": char_list})
     model = dynamic_import(args.model_module, "model-module")(83, len(char_list), args)
+    assert sum(p.numel() for p in model.parameters()) > 1000
+
+
+@pytest.mark.parametrize("config", LM_CONFIGS, ids=name_of)
+def test_lm_config_builds_its_model(config: Path) -> None:
+    texts = ["--train-label", "x", "--valid-label", "x"]
+    argv = ["--config", str(config), "--outdir", "x", "--dict", "x", *texts]
+    args = parse_lm_train_options(argv)
+    model = dynamic_import(full_name(args.model_module))(100, args)
     assert sum(p.numel() for p in model.parameters()) > 1000
 
 
@@ -223,7 +235,15 @@ def test_kaldi_config_parses(config: Path) -> None:
         (["4"], "unexpected argument '4'"),
         (["--backend", "chainer"], "'chainer' is not built, only pytorch"),
         (["--feats", "mfcc"], "'mfcc' is none of fbank_pitch, fbank"),
-        (["--skip-lm-training", "false"], "only true works"),
+        (["--skip-lm-training", "no"], "wants true or false, got 'no'"),
+        (
+            ["--skip-lm-training", "false", "--lm-config", "no.yaml"],
+            "--lm-config: there is no file 'no.yaml'",
+        ),
+        (
+            ["--skip-lm-training", "false", "--use-wordlm", "true"],
+            "needs a dictionary of characters; use --use-wordlm false with --nbpe",
+        ),
         (["--train-config", "no.yaml"], "--train-config: there is no file 'no.yaml'"),
         (["--decode-config", "no.yaml"], "--decode-config: there is no file 'no.yaml'"),
     ],
@@ -354,7 +374,7 @@ def make_an4(folder: Path) -> Path:
 
 
 def test_an4_from_archive_to_json(copy: Callable[[str], Path], tmp_path: Path) -> None:
-    """Stages -1 to 3 (about four seconds: they start some twenty programs)."""
+    """Stages -1 to 3 (about seven seconds: they start some twenty programs)."""
     recipe = copy("an4")
     place = tmp_path / "read-only"
     make_an4(place)
@@ -363,6 +383,13 @@ def test_an4_from_archive_to_json(copy: Callable[[str], Path], tmp_path: Path) -
     assert done.returncode == 0, done.stderr + done.stdout
     assert os.listdir(place) == ["an4_sphere.tar.gz"]
     data = recipe / "data"
+    words = data / "local" / "wordlm_train"
+    assert lines_of(words / "train.txt") == ["MARCH THIRD", "START"]
+    assert lines_of(words / "wordlist_100.txt") == [
+        *("<unk> 1", "MARCH 2", "START 3", "THIRD 4")
+    ]
+    lm = recipe / "exp" / "train_rnnlm_pytorch_lm_word100"
+    assert (lm / "rnnlm.model.best").is_symlink()
     assert lines_of(data / "train" / "text")[:2] == [
         *("fash-an251-b YES", "fash-an253-b GO")
     ]
@@ -378,7 +405,7 @@ def test_an4_from_archive_to_json(copy: Callable[[str], Path], tmp_path: Path) -
         assert {p.name for p in folder.iterdir()} >= {
             *("data.json", "feats.scp", "utt2num_frames", "filetype")
         }
-    assert "language model" in done.stdout
+    assert "best: exp/train_rnnlm_pytorch_lm_word100/" in done.stdout
 
 
 def test_an4_reports_every_missing_file(
@@ -605,3 +632,15 @@ def test_mini_an4_from_archive_to_scores(
     again = run_in(recipe, "--stage", 5, "--recog-model", "model.val5.avg.best")
     assert again.returncode == 1
     assert "has no 'model.val5.avg.best', only model.acc.best" in again.stderr
+    # the same network with a language model; an untrained one is asked for in vain
+    with_lm = ("--stage", 3, "--skip-lm-training", "false", "--verbose", 0)
+    early = run_in(recipe, *with_lm, "--stage", 5)
+    assert "rnnlm.model.best: no such file; train the language" in early.stderr
+    for config, name in (("lm", "lm"), ("lm_transformer", "lm_transformer")):
+        done = run_in(recipe, *with_lm, "--lm-config", f"conf/{config}.yaml")
+        assert done.returncode == 0, done.stderr
+        assert "test perplexity" in done.stdout
+        assert f"decode_test_decode_{name}|2|10|" in done.stdout
+        assert (
+            recipe / f"exp/train_rnnlm_pytorch_{name}/rnnlm.model.best"
+        ).is_symlink()

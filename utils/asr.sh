@@ -9,6 +9,8 @@
 # shellcheck source=utils/recipe.sh
 . recipe.sh
 option_files=("${BASH_SOURCE[0]}")
+# shellcheck source=utils/lm.sh
+. lm.sh
 
 # general
 backend=pytorch                # only pytorch is built
@@ -46,7 +48,6 @@ nlsyms=                        # file of symbols that are kept whole (not with n
 # network
 train_config=conf/train.yaml   # options of asr_train.py
 preprocess_config=             # on-the-fly preprocessing of asr_train.py; empty: none
-skip_lm_training=true          # decode without a language model
 
 # decoding
 decode_config=conf/decode.yaml # options of asr_recog.py
@@ -82,8 +83,6 @@ names() {
         "pytorch is; leave the option out (the results are the same ones)"
     [[ ${feats} =~ ^fbank(_pitch)?$ ]] \
         || die "option --feats: '${feats}' is none of fbank_pitch, fbank"
-    [ "${skip_lm_training}" = true ] || die "option --skip-lm-training: only true works;" \
-        "language models are not built yet"
     [ "${nj}" -gt 0 ] || die "option --nj must be 1 or more, got ${nj}"
     if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
         check_gpu "${ngpu}" --ngpu
@@ -108,6 +107,7 @@ names() {
         [ -z "${preprocess_config}" ] || expname+=_$(stem "${preprocess_config}")
     fi
     expdir=exp/${expname}
+    lm_names
 }
 
 # check_gpu COUNT OPTION: jobs that run on this machine need its GPU. (Asked first of
@@ -191,22 +191,12 @@ dictionary() {
     echo "dictionary: $(wc -l < "${dict}") tokens in ${dict}"
 }
 
-train_lm() { echo "this recipe decodes without a language model"; }
-
 train_asr() {
-    local threads=1 options=()
+    local options=()
     [ -z "${preprocess_config}" ] || options+=(--preprocess-conf "${preprocess_config}")
     [ -z "${seed}" ] || options+=(--seed "${seed}")
     echo "to watch: tail -f ${expdir}/train.log"
-    # On the CPU the one process may have all cores, and must not spin while it waits for
-    # its threads, or it stands still beside other programs. Huge pages halve the time that
-    # large temporary tensors cost.
-    [ "${ngpu}" -gt 0 ] || threads=$(
-        python3 -c 'from espnet.jobs.local import count_cores; print(count_cores())'
-    )
-    OMP_NUM_THREADS=${threads} OMP_WAIT_POLICY=passive \
-        GLIBC_TUNABLES=glibc.malloc.hugetlb=1 ${cuda_cmd} \
-        --gpu "${ngpu}" "${expdir}/train.log" \
+    training_job "${expdir}/train.log" \
         asr_train.py --config "${train_config}" "${options[@]}" \
         --ngpu "${ngpu}" --backend "${backend}" --outdir "${expdir}/results" \
         --tensorboard-dir "tensorboard/${expname}" --debugmode "${debugmode}" \
@@ -222,6 +212,8 @@ decode() {
     [ -f "${expdir}/results/${recog_model}" ] || die "option --recog-model:" \
         "${expdir}/results has no '${recog_model}', only" \
         "$(cd "${expdir}/results" && echo model.*.best snapshot.*)"
+    [ "${#lm_options[@]}" = 0 ] || [ -f "${lm_options[1]}" ] || die "${lm_options[1]}: no" \
+        "such file; train the language model (stage 3), or use --skip-lm-training true"
     each "${recog_set}" decode_set
     show_result.sh --maxdepth 0 "${expdir}" | sed -n '/^### /,$p'
     echo "reports:          ${expdir}/decode_*/result.wrd.txt"
@@ -232,7 +224,7 @@ decode() {
 decode_set() {
     local features utts jobs dir options=()
     features=$(feat_dir "$1")
-    dir=${expdir}/decode_$1_$(stem "${decode_config}")_nolm
+    dir=${expdir}/decode_$1_$(stem "${decode_config}")_${lmtag}
     utts=$(wc -l < "data/$1/text")
     jobs=$((nj < utts ? nj : utts))
     [ -z "${nbpe}" ] || options+=(--bpe "${nbpe}" --bpemodel "${bpe_model}.model")
@@ -243,6 +235,7 @@ decode_set() {
         asr_recog.py --config "${decode_config}" --ngpu "${decode_ngpu}" \
         --backend "${backend}" --debugmode "${debugmode}" --verbose "${verbose}" \
         --recog-json "${features}/split${jobs}utt/${json%.json}.JOB.json" \
-        --result-label "${dir}/data.JOB.json" --model "${expdir}/results/${recog_model}"
+        --result-label "${dir}/data.JOB.json" --model "${expdir}/results/${recog_model}" \
+        "${lm_options[@]}"
     score_sclite.sh --wer true "${options[@]}" "${dir}" "${dict}" > "${dir}/log/score.log"
 }

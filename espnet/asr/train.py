@@ -34,7 +34,7 @@ from espnet.train.watch import EarlyStopping
 from espnet.utils.batchfy import cut_batches, describe_batches
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
-from espnet.utils.files import atomic_write
+from espnet.utils.files import atomic_write, make_folder_of
 from espnet.utils.options import read_config
 
 LOSSES = (
@@ -87,8 +87,7 @@ def train(args: Namespace) -> None:
     model.to(precision.device, precision.dtype)
     has_ctc = getattr(model, "ctc", None) is not None and args.mtlalpha > 0
     drop_unusable(corpus, OutputLengths(model, corpus.idim, has_ctc), options)
-    with atomic_write(outdir / "model.json") as stream:
-        json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
+    make_folder_of(outdir / "model.json")
     loaders = make_loaders(options, corpus, model, precision)
     with Studio(options.tensorboard_dir or None) as studio:
         trainer = make_trainer(args, options, corpus, model, loaders, precision, studio)
@@ -96,6 +95,8 @@ def train(args: Namespace) -> None:
         if origins:
             trainer.report.say(origins)
         resume(trainer, options.resume)
+        with atomic_write(outdir / "model.json") as stream:
+            json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
         studio.begin(trainer.position.iteration)
         trainer.run()
 

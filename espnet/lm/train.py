@@ -108,10 +108,11 @@ def open_text(path: str, dictionary: Dictionary, options: LMTrainOptions) -> Tex
 
 def complete(args: Namespace) -> None:
     """Fill in what new models have and old ones, which do not say, have not."""
-    known = LANGUAGE_MODELS.get(args.model_module)
-    for name, value in getattr(known.options if known else None, "NEW", {}).items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
+    for known in LANGUAGE_MODELS.values():
+        if full_name(args.model_module) == known.model:
+            for name, value in getattr(known.options, "NEW", {}).items():
+                if getattr(args, name) is None:
+                    setattr(args, name, value)
 
 
 def model_json(args: Namespace, dictionary: Dictionary) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,8 @@ def save(content: Mapping[str, Any], path: str | Path) -> None:
     try:
         with atomic_write(path, "wb") as stream:
             torch.save(dict(content), stream)
-    except (OSError, RuntimeError) as error:  # torch turns the first into the second
-        cause = error if isinstance(error, OSError) else error.__context__
+    except RuntimeError as error:  # torch makes it of an OSError
+        cause = error.__context__
         if not isinstance(cause, OSError):
             raise
         raise UserError(
@@ -56,15 +57,17 @@ def load(path: str | Path) -> dict[str, Any]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):  # its table of contents is written last
+        size = Path(path).stat().st_size
+        raise DamagedFile(
+            f"{path}: is cut short after {size} bytes (was the disk full?), or is no "
+            "file of this toolkit"
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for damaged files
-        reason = (
-            str(error).splitlines()[0][:100] if str(error) else type(error).__name__
-        )
-        raise DamagedFile(
-            f"{path}: is cut off or not a file of this toolkit ({reason})"
-        ) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:100]
+        raise DamagedFile(f"{path}: is damaged ({reason})") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{path}: holds no weights but a {type(content).__name__}")
     return content

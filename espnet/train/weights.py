@@ -21,7 +21,7 @@ _PARALLEL = "module."  # nn.DataParallel puts it before every name
 _VOCABULARY = re.compile(
     r"ctc\.ctc_lo|dec(oder)?\.(embed|output)|conditioning_layer|predictor\."
 )
-_LAYER = re.compile(r".*?(encoders\.|decoders\.|rnn|bt|dec\.decoder\.)\d+")
+_LAYER = re.compile(r".*?(encoders\.|decoders\.|rnn|bt|dec\.decoder\.|nbrnn\.\w+_l)\d+")
 # what a parameter's name tells of the option that it comes from; the first one counts
 _OPTIONS = (
     (r"conditioning_layer", "self-conditioning"),
@@ -208,8 +208,8 @@ def _cause_of_shapes(shapes: Shapes) -> str:
     if len(pairs) == 1 and all(_VOCABULARY.search(name) for name in shapes):
         ((there, here),) = pairs
         return (
-            f"trained with a vocabulary of {there} tokens, but here it has {here}; "
-            "were they made with different dictionaries?"
+            f"trained with a vocabulary of {there} tokens, but here it has {here} (of "
+            "another dictionary?)"
         )
     first_layer = all(re.match(r"enc\.|encoder\.embed\.", name) for name in shapes)
     if first_layer and all(there[0] == here[0] for there, here in shapes.values()):

@@ -55,7 +55,7 @@ def test_numbers_of_espnet1(golden: Path, name: str) -> None:
     first = reference.sentences[0]
     losses = reference.model(*inputs([first, first[::-1]], reference.eos))
     expected = reference.numbers["batch_loss"]
-    assert [float(v) for v in losses] == pytest.approx(expected, rel=1e-5)
+    assert [v.item() for v in losses] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)

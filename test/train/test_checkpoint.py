@@ -58,7 +58,7 @@ def test_any_cut_is_found(tmp_path: Path) -> None:
     content = path.read_bytes()
     for size in range(0, len(content), 37):
         path.write_bytes(content[:size])
-        with pytest.raises(DamagedFile, match=r"snapshot.ep.1: is cut off"):
+        with pytest.raises(DamagedFile, match=r"snapshot.ep.1: is cut short"):
             load_snapshot(path)
 
 
@@ -85,7 +85,7 @@ def test_newest_first_also_inside_epochs(
     order = ["ep.10", "iter.1000", "iter.250", "ep.2", "iter.50"]
     assert sorted(found[:2]) == sorted(f"snapshot.{name}" for name in order[:2])
     assert found[2:] == [f"snapshot.{name}" for name in order[2:]]
-    assert "snapshot.ep.11: is cut off" in caplog.text
+    assert "snapshot.ep.11: is cut short" in caplog.text
     assert "trying the one before" in caplog.text
 
 

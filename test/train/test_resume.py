@@ -183,7 +183,7 @@ def test_best_weights_that_are_nowhere_left(
     (outdir / "model.acc.best").write_bytes(b"")
     output = tmp_path / "output"
     assert lab.train(train_argv(files, outdir, *COMMON), output) == 1
-    assert "model.acc.best: is cut off" in output.read_text()
+    assert "model.acc.best: is cut short" in output.read_text()
     assert "use another --outdir" in output.read_text()
 
 
@@ -223,7 +223,7 @@ def test_resume_from_a_named_snapshot(
     ("content", "words"),
     [
         (None, "no such file"),
-        (b"not a snapshot", "is cut off or not a file of this toolkit"),
+        (b"not a snapshot", "is cut short after 14 bytes"),
         ({"model": {}}, "is no snapshot, 'optimizer' is missing"),
         ({"model": {}, "optimizer": {}, "trainer": {}}, "was not written by this"),
     ],

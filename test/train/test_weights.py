@@ -148,7 +148,7 @@ def test_every_difference_has_its_line() -> None:
 
 RNN_SIZES = {"elayers": 2, "eunits": 3, "eprojs": 4, "dunits": 5, "adim": 3}
 SIZES = {"elayers": 2, "eunits": 6, "dunits": 6, "adim": 8, "aheads": 2}
-VOCABULARY = "vocabulary of 7 tokens, but here it has 9; were they made with different"
+VOCABULARY = "vocabulary of 7 tokens, but here it has 9 (of another dict"
 CAUSES = {
     "rnn, vocabulary": (RNN, {}, {"odim": 9}, VOCABULARY),
     "transformer, vocabulary": (Transformer, {}, {"odim": 9}, VOCABULARY),
@@ -157,6 +157,11 @@ CAUSES = {
     "rnn, sizes": (RNN, {}, {"eunits": 4}, "layers of other sizes"),
     "transformer, sizes": (Transformer, {}, {"eunits": 9}, "layers of other sizes"),
     "rnn, fewer layers": (RNN, {}, {"elayers": 3}, "number of layers (elayers, dl"),
+    "blstm, fewer layers": (
+        *(RNN, {"etype": "blstm"}, {"etype": "blstm", "elayers": 3}),
+        "number of layers (elayers, dlayers)",
+    ),
+    "one direction": (RNN, {"etype": "lstm"}, {"etype": "blstm"}, "value of etype"),
     "more layers": (Transformer, {}, {"dlayers": 2}, "number of layers (elayers, dl"),
     "rnn, encoder": (RNN, {}, {"etype": "bgru"}, "another value of etype"),
     "attention": (RNN, {}, {"atype": "noatt"}, "another value of atype"),

@@ -12,6 +12,8 @@ recog_set="train_dev test"
 train_config=conf/train_mtlalpha1.0.yaml
 decode_config=conf/decode_ctcweight1.0.yaml
 recog_model=model.loss.best
+skip_lm_training=false
+use_wordlm=true
 
 corpus() {
     fetch_corpus.py --datadir "${datadir}" --has etc/an4_train.transcription \

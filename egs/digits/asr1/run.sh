@@ -13,6 +13,7 @@ train_dev=                     # data directory to validate on; empty: dev_<corp
 recog_set=                     # data directories to decode; empty: test_<corpus>
 feats=fbank
 fbank_config=                  # Kaldi options; empty: conf/fbank_<corpus>.conf
+lmtag=                         # name for the language model; empty: lm_<corpus>
 train_config=                  # options of asr_train.py; empty: conf/train_<corpus>.yaml
 nbpe=29                        # so many that each digit is one piece
 
@@ -24,6 +25,7 @@ configure() {
     recog_set=${recog_set:-test_${corpus}}
     fbank_config=${fbank_config:-conf/fbank_${corpus}.conf}
     train_config=${train_config:-conf/train_${corpus}.yaml}
+    lmtag=${lmtag:-lm_${corpus}}
     strings=data/local/${corpus} # wav files and what is said in them
 }
 recordings() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,8 +16,12 @@ def token_losses(logits: Tensor, t: Tensor) -> Tensor:
         logits: (B, L, V).
         t: padded with -100.
     """
+    exact = torch.promote_types(logits.dtype, torch.float32)  # 16 bits are too coarse
     flat = F.cross_entropy(
-        logits.flatten(0, 1).float(), t.flatten(), ignore_index=IGNORE, reduction="none"
+        logits.flatten(0, 1).to(exact),
+        t.flatten(),
+        ignore_index=IGNORE,
+        reduction="none",
     )
     return flat.view_as(t)
 
