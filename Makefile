@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-PIP_INSTALL = $(VENV)/bin/python -m pip install --quiet -c tools/constraints.txt
+PIP_INSTALL = PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet -c tools/constraints.txt
 SHELL_FILES = $(shell git ls-files | xargs grep -lE '^\#!.*\b(ba)?sh\b' 2>/dev/null) \
 	$(shell git ls-files 'egs/*/*/*.sh' 'utils/*.sh')
 
@@ -19,13 +19,13 @@ export PATH := $(abspath $(VENV))/bin:$(PATH)
 install: $(VENV)/.installed
 
 $(VENV)/.installed: setup.py tools/constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) || { \
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "make: '$(PYTHON) -m venv' failed: install Python >= 3.10 with its venv" \
 	       "module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "installing into $(VENV) (once; some minutes)"
-	$(PIP_INSTALL) --upgrade pip
-	$(PIP_INSTALL) -e '.[demo,test]'
-	touch $@
+	@$(PIP_INSTALL) --upgrade pip
+	@$(PIP_INSTALL) -e '.[demo,test]'
+	@touch $@
 
 demo: install
 	cd egs/digits/asr1 && ./run.sh
