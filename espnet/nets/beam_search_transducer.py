@@ -48,6 +48,11 @@ class TransducerSearch:
         self.greedy = options.beam_size == 1
         if isinstance(lm, ScorerInterface):
             lm = SingleScorer(lm)
+        if lm is not None and self.greedy:
+            logging.warning(
+                "the language model is not used: a Transducer with beam-size 1 is"
+                " searched greedily"
+            )
         if self.greedy or options.lm_weight == 0.0:
             lm = None
         if lm is not None and not isinstance(lm, BatchScorer):

@@ -15,7 +15,14 @@ from torch import Tensor
 
 
 class BatchScorer(ABC):
-    """Log-probabilities of the next token for N hypotheses at once."""
+    """Log-probabilities of the next token for N hypotheses at once.
+
+    Attributes:
+        first_token: what a Transducer search, which begins with blank, lets it read
+            first instead; None: blank.
+    """
+
+    first_token: int | None = None
 
     @abstractmethod
     def start(self, memory: Tensor, lengths: Tensor, beam: int) -> Any:

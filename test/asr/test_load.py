@@ -98,7 +98,6 @@ def test_bad_model_json(folder: Path, content: str, message: str) -> None:
         ("model_module", "espnet.nets.chainer_backend.e2e_asr:E2E", "a Chainer model"),
         ("model_module", "espnet.nets.search_options:SearchOptions", "no recogniser"),
         ("model_module", "no.such.module:E2E", "model_module: cannot import"),
-        ("backend", "chainer", "is a Chainer model; only pytorch is built"),
         ("num_spkrs", 2, "num_spkrs 2: such a model is not built, only num_spkrs 1"),
         ("num_encs", 2, "num_encs 2: such a model is not built"),
         ("use_frontend", True, "use_frontend True: such a model is not built"),
@@ -126,8 +125,8 @@ def test_weights_of_another_model(folder: Path) -> None:
     first, *rest = info.value.problems
     assert first == (
         f"{folder}/model.loss.best: does not fit {folder}/model.json: trained with a "
-        "vocabulary of 5 tokens, but here it has 6; were they made with different "
-        "dictionaries?; give the right --model or --model-conf"
+        "vocabulary of 5 tokens, but here it has 6 (of another dictionary?); give the "
+        "right --model or --model-conf"
     )
     assert {line.split("'")[1] for line in rest} == {
         "ctc.ctc_lo.weight",
@@ -208,3 +207,21 @@ def test_relative_attention_of_every_version(tmp_path: Path, case: str) -> None:
     loaded, _ = load_trained_model(tmp_path / "model.acc.best")
     expected = kinds["legacy" if is_legacy else "latest"]
     torch.testing.assert_close(loaded.encode(x), expected)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("rnn_vggblstmp_location", "rnn_bgru_multi_head_loc", "rnn_blstmp_dot"),
+        *("transformer_conv2d", "transformer_linear_ctc", "conformer_latest"),
+    ],
+)
+def test_folders_of_espnet1(golden: Path, name: str) -> None:
+    folder = golden / "models" / name
+    model, config = load_trained_model(folder / "model.loss.best")
+    expected = np.load(folder / "expected.npz")
+    key = next(key for key in expected if key.endswith("/x"))
+    encoded = model.encode(expected[key])
+    reference = torch.tensor(expected[key.replace("/x", "/enc")])
+    torch.testing.assert_close(encoded, reference, rtol=1e-4, atol=1e-5)
+    assert (config.idim, config.odim) == (20, 12)

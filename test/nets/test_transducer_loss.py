@@ -235,3 +235,17 @@ def test_what_does_not_fit_is_refused(change: dict, words: str) -> None:
     arguments = {**dict(zip(names, ragged(), strict=True)), **change}
     with pytest.raises(ValueError, match=words):
         transducer_loss(**arguments)
+
+
+@pytest.mark.gpu
+def test_gpu_and_cpu_agree() -> None:
+    results = []
+    for device in ("cpu", "cuda"):
+        logits, *rest = ragged(dtype=torch.float)
+        leaf = logits.to(device).requires_grad_()
+        parts = [p.detach().to(device).requires_grad_() for p in joint_parts()]
+        loss = transducer_loss(leaf, *rest, fastemit_lambda=0.1)
+        joint = joint_transducer_loss(*parts, *rest)
+        grads = torch.autograd.grad(loss + joint, [leaf, *parts])
+        results.append([x.detach().cpu() for x in (loss, joint, *grads)])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)

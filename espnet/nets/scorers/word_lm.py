@@ -85,7 +85,7 @@ class WordScorer(BatchScorer):
         )
         self.vocabulary = len(char_list)
         self.space = tokens[SPACE]
-        self.eos = self.vocabulary - 1
+        self.eos = self.first_token = self.vocabulary - 1
         self.unknown_word = words[UNKNOWN]
         self.end_word = words[EOS]
 

@@ -128,8 +128,11 @@ class Driver:
         self.lm = lm
         self.lm_weight = lm_weight
         self.together = together and scorer.sees_batch
-        # the scores of a prefix do not change from frame to frame
-        self.known: list[dict[Prefix, Known]] = [{} for _ in lengths]
+        # the vector of a prefix does not change from frame to frame, nor, as a rule,
+        # from utterance to utterance
+        common: dict[Prefix, Known] = {}
+        alone = self.together or lm is not None
+        self.known = [{} if alone else common for _ in lengths]
 
     def run(self, searches: Sequence[SearchRun]) -> list[list[Hyp]]:
         """What each search returns; one for each utterance."""
@@ -196,9 +199,16 @@ class Driver:
         """Read the prefixes that are not known yet."""
         new: list[tuple[int, Prefix]] = []
         widths: list[int] = []
+        taken: set[tuple[int, Prefix]] = set()
         for row, prefixes in wanted.items():
-            missing = [p for p in dict.fromkeys(prefixes) if p not in self.known[row]]
+            known = self.known[row]
+            missing = [
+                prefix
+                for prefix in dict.fromkeys(prefixes)
+                if prefix not in known and (id(known), prefix) not in taken
+            ]
             if missing:
+                taken.update((id(known), prefix) for prefix in missing)
                 new += ((row, prefix) for prefix in missing)
                 widths += [max(map(len, missing))] * len(missing)
         if not new:
@@ -232,11 +242,13 @@ class Driver:
             states[id(state)] = state
             groups.setdefault(id(state), []).append((row, prefix))
         for key, members in groups.items():
-            tokens = torch.tensor(
-                [prefix[-1] for _, prefix in members], device=self.memory.device
-            )
+            newest = [prefix[-1] for _, prefix in members]
+            begins = len(members[0][1]) == 1
+            if begins and lm.first_token is not None:
+                newest = [lm.first_token]
+            tokens = torch.tensor(newest, device=self.memory.device)
             state = states[key]
-            if len(members[0][1]) > 1:
+            if not begins:
                 rows = [self.known[row][prefix[:-1]].lm_row for row, prefix in members]
                 state = lm.select(state, torch.tensor(rows).to(tokens), tokens)
             scores, state = lm.score(tokens, state)

@@ -9,9 +9,9 @@ the papers:
 - ``tsd`` (Saon et al., 2020) and ``nsc`` (Kim et al., 2020) do not merge equal label
   sequences that come up in one expansion step. In ``nsc`` with ``nstep`` 1 a label that
   was just added reaches the next frame without paying for a blank.
-- ``alsd`` (Saon et al., 2020) gives at most T - 1 labels for T frames, merges only what
-  is in the beam already, and returns all of the beam, whatever ``nbest`` says, if
-  nothing has ended.
+- ``alsd`` (Saon et al., 2020) ends hypotheses of at most T - 1 labels for T frames,
+  merges only what is in the beam already, and returns all of the beam, whatever
+  ``nbest`` says and however long, if nothing has ended.
 - ``maes`` (Kim et al., 2021) leaves out labels that lead to a sequence that the beam
   had at the beginning of the frame, does not prune between expansion steps, and lets
   blank compete with labels for the places of candidates.
@@ -70,7 +70,8 @@ def default(frames: int, beam: int, count: int, options: SearchOptions) -> Searc
         numbers = itertools.count()  # of equal scores the earlier one goes first
         hyps = [(-hyp.score, next(numbers), hyp) for hyp in kept]
         heapq.heapify(hyps)
-        kept, scores = [], []
+        kept = []
+        scores: list[float] = []  # of those kept, ascending
         rows: dict[Prefix, Row] = {}
         while not kept or len(scores) - bisect(scores, -hyps[0][0]) < beam:
             _, _, hyp = heapq.heappop(hyps)

@@ -33,6 +33,9 @@ from espnet.nets.pytorch_backend.transformer.layers import EncoderLayer, layer_n
 from espnet.nets.pytorch_backend.transformer.positions import POSITIONS
 from espnet.utils.errors import UserError
 
+# that the convolutions and poolings of a first layer leave some of
+LEAST_FEATURES = {"conv2d": 7, "vgg2l": 4}
+
 
 class CustomEncoder(nn.Module):
     """Features to encoder frames.
@@ -118,6 +121,11 @@ def _input_layer(options: TransducerOptions, idim: int, size: int) -> InputLayer
     kind = options.custom_enc_positional_encoding_type
     dropout_rate = options.custom_enc_input_dropout_rate
     rate = options.custom_enc_input_pos_enc_dropout_rate
+    if idim < LEAST_FEATURES.get(name, 1):
+        raise UserError(
+            f"custom-enc-input-layer: '{name}' needs features of at least"
+            f" {LEAST_FEATURES[name]} dimensions, there are {idim}; use linear"
+        )
     if name == "conv2d" and kind != "rel_pos":
         # scaled positions were silently plain ones there, with the layer's own dropout
         kind, rate = "abs_pos", dropout_rate

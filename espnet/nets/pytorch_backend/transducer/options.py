@@ -35,6 +35,7 @@ ENCODER_TYPES = ("custom", *ENCODERS)
 # the documentation's example of a custom decoder calls it transformer
 DECODER_TYPES = (*CELL_TYPES, "custom", "transformer")
 JOINT_ACTIVATIONS = ("relu", "tanh", "swish")
+TRANSDUCER_LOSSES = ("full", "pruned")
 
 
 def parse_layers(text: str) -> tuple[int, ...]:
@@ -129,6 +130,14 @@ class TransducerOptions(HybridOptions):
     transducer_weight: float = option(
         1.0, "weight of the Transducer loss", aliases=("--transducer-loss-weight",)
     )
+    transducer_loss: str = option(
+        "full",
+        "pruned: in training, evaluate the joint network near likely paths only",
+        choices=TRANSDUCER_LOSSES,
+    )
+    transducer_prune_range: int = option(
+        5, "pruned: label positions that are looked at in each frame"
+    )
     joint_dim: int = option(320, "size of the joint space")
     joint_activation_type: str = option(
         "tanh", "activation of the joint network", choices=JOINT_ACTIVATIONS
@@ -221,6 +230,7 @@ class TransducerOptions(HybridOptions):
             ("custom_enc_conv_mod_activation_type", ACTIVATIONS),
             ("custom_dec_pw_activation_type", ACTIVATIONS),
             ("joint_activation_type", JOINT_ACTIVATIONS),
+            ("transducer_loss", TRANSDUCER_LOSSES),
         ):
             if getattr(self, name) not in allowed:
                 raise UserError(one_of(_flag(name), getattr(self, name), allowed))
@@ -248,6 +258,11 @@ class TransducerOptions(HybridOptions):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 value = getattr(self, name)
                 raise UserError(f"{_flag(name)}: {value} must lie in [0, 1]")
+        if self.transducer_prune_range < 2:
+            raise UserError(
+                f"transducer-prune-range: {self.transducer_prune_range} must be at"
+                " least 2: a label leads from one position to the next"
+            )
         if self.fastemit_lambda < 0.0:
             raise UserError(
                 f"fastemit-lambda: {self.fastemit_lambda} must not be negative"

@@ -17,11 +17,13 @@ from espnet.nets.pytorch_backend.transducer.joint import JointNetwork
 from espnet.nets.pytorch_backend.transducer.joint_loss import joint_transducer_loss
 from espnet.nets.pytorch_backend.transducer.loss import blocks
 from espnet.nets.pytorch_backend.transducer.options import TransducerOptions
+from espnet.nets.pytorch_backend.transducer.pruned_loss import pruned_transducer_loss
 from espnet.nets.pytorch_backend.transformer.label_smoothing import (
     smoothed_divergence,
 )
 
 BLANK = 0
+SIMPLE_WEIGHT = 0.5  # of the loss of the joiner that adds, as in the paper's recipes
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ class TransducerTasks(nn.Module):
             *(odim, encoder_size, decoder_size, options.joint_dim),
             options.joint_activation_type,
         )
+        if options.transducer_loss == "pruned":
+            self.simple_enc = nn.Linear(encoder_size, odim)
+            self.simple_dec = nn.Linear(decoder_size, odim)
         if options.use_ctc_loss:
             self.ctc_lin = nn.Linear(encoder_size, odim)
             self.ctc_dropout = nn.Dropout(options.ctc_loss_dropout_rate)
@@ -122,8 +127,13 @@ class TransducerTasks(nn.Module):
         *between, (hs, hlens) = outputs
         enc, ahead = joint.lin_enc(hs), joint.lin_dec(dec)
         last: tuple[Tensor, Tensor] = (joint.lin_out.weight, joint.lin_out.bias)
-        losses = {"loss_trans": self._transducer(enc, ahead, last, hlens, labels)}
-        losses["loss_trans"] = options.transducer_weight * losses["loss_trans"]
+        # validation is with the full loss, which other runs can be compared by
+        if options.transducer_loss == "pruned" and self.training:
+            simple = (self.simple_enc(hs), self.simple_dec(dec))
+            loss = self._pruned(simple, (enc, ahead), hlens, labels)
+        else:
+            loss = self._transducer(enc, ahead, last, hlens, labels)
+        losses = {"loss_trans": options.transducer_weight * loss}
         if options.use_ctc_loss:
             logits = self.ctc_lin(self.ctc_dropout(hs))
             loss = ctc_loss(logits, hlens, labels.ys_pad)
@@ -169,6 +179,30 @@ class TransducerTasks(nn.Module):
             blank=BLANK,
             fastemit_lambda=self.options.fastemit_lambda,
         )
+
+    def _pruned(
+        self,
+        simple: tuple[Tensor, Tensor],
+        main: tuple[Tensor, Tensor],
+        hlens: Tensor,
+        labels: Labels,
+    ) -> Tensor:
+        """The pruned loss and a share of the simple one, which learns where to prune.
+
+        Args:
+            simple: scores of frames (B, T, V) and label histories (B, U, V).
+            main: frames (B, T, J) and label histories (B, U, J).
+            hlens: frames (B,), on the CPU.
+            labels: what was said.
+        """
+        loss = pruned_transducer_loss(
+            *(*simple, self.joint_network, *main),
+            *(labels.targets, hlens, labels.lengths),
+            prune_range=self.options.transducer_prune_range,
+            blank=BLANK,
+            fastemit_lambda=self.options.fastemit_lambda,
+        )
+        return loss.pruned + SIMPLE_WEIGHT * loss.simple
 
     def _divergence(
         self,
