@@ -373,8 +373,9 @@ def make_an4(folder: Path) -> Path:
     return archive
 
 
+@pytest.mark.slow  # half a minute: it trains a word LM too
 def test_an4_from_archive_to_json(copy: Callable[[str], Path], tmp_path: Path) -> None:
-    """Stages -1 to 3 (about seven seconds: they start some twenty programs)."""
+    """Stages -1 to 3, which start some twenty programs."""
     recipe = copy("an4")
     place = tmp_path / "read-only"
     make_an4(place)

@@ -16,6 +16,7 @@ from espnet.nets.pytorch_backend.conformer.attention import (
     shift,
 )
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
+from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.convolutions import (
     DynamicConvolution,
     LightConvolution,
@@ -242,11 +243,36 @@ def test_weights_of_dynamic_convolutions_are_recorded() -> None:
 
 
 @pytest.mark.parametrize("name", MIXERS)
-def test_steps_equal_the_whole_sequence(name: str) -> None:
-    """40 steps: more than a cache first holds; rows change places on the way."""
+def test_branches_equal_whole_sequences(name: str) -> None:
+    """40 labels: slots are cleared twice on the way, and an utterance ends."""
     torch.manual_seed(0)
+    beam = 3
     sizes = MixerSizes(SIZE, HEADS, wshare=2, kernel=5, causal=True)
     module = MIXERS[name](sizes).eval()
+    cache, branches = module.start(2, beam), Branches.none(2, beam, torch.device("cpu"))
+    read = torch.empty(2 * beam, 0, SIZE)
+    with torch.no_grad():
+        for t in range(40):
+            read = torch.cat([read, torch.randn(len(read), 1, SIZE)], 1)
+            branches = branches.grown()
+            found, cache = module.extend(read[:, -1], cache, branches)
+            lengths = torch.full((len(read),), t + 1)
+            expected = module(read, Frames(lengths))[:, -1]
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+            rows = torch.arange(0, len(read), beam).repeat_interleave(beam)
+            rows += torch.randint(0, beam, rows.shape)
+            if t == 25:
+                rows = rows[beam:]
+            read = read[rows]
+            branches, choice = branches.select(rows)
+            cache = module.follow(cache, choice, beam)
+    assert branches.seen.shape[2] < 40 * beam
+
+
+def test_steps_equal_the_whole_sequence() -> None:
+    """40 steps: more than a cache first holds; rows change places on the way."""
+    torch.manual_seed(0)
+    module = MultiHeadedAttention(HEADS, SIZE, causal=True).eval()
     xs, frames = sequences((40, 40, 40))
     with torch.no_grad():
         expected = module(xs, frames)
