@@ -1,4 +1,4 @@
-"""Start from trained models (``--enc-init``, ``--dec-init``) and keep parts as they are.
+"""Start from trained models (``--enc-init``, ``--dec-init``), freeze parts of them.
 
 Parts are named by the beginnings of their parameters' names: ``enc.`` is the encoder of
 the RNN recogniser, ``encoder.`` that of the Transformer family; ``encoder.encoders.0.``

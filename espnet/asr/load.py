@@ -107,7 +107,7 @@ def build_trained(config: TrainedConfig, conf: Path) -> ASRInterface:
         UserError: no such model, or options that do not go together.
     """
     name = config.args.get("model_module") or DEFAULT_MODEL
-    if "chainer_backend" in name or config.args.get("backend") == "chainer":
+    if "chainer_backend" in name:  # "backend" may be a default that was not used
         raise UserError(
             f"{conf}: model_module '{name}' is a Chainer model; only pytorch is built, "
             f"train it anew"

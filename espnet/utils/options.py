@@ -268,6 +268,8 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
         argument["default"] = None
     elif field.default is REQUIRED:
         argument["required"] = True
+    elif isinstance(field.default, tuple) and not meta["parse"]:  # shown as a text
+        argument["default"] = ",".join(field.default)
     else:
         argument["default"] = field.default
     if typing.get_origin(kind) is list:

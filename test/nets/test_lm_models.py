@@ -151,13 +151,13 @@ def test_trains(name: str) -> None:
     batch = inputs([[3, 4, 5, 3], [5, 4]])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     losses = []
-    for _ in range(25):
+    for _ in range(50):
         optimizer.zero_grad()
         loss, _, _ = model(*batch)
         loss.backward()
         losses.append(loss.item())
         optimizer.step()
-    assert losses[-1] < 0.7 * losses[0]
+    assert sum(losses[-10:]) / 10 < 0.7 * losses[0]  # dropout makes single ones jump
     assert all(p.grad is not None for p in model.parameters())
 
 

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
-from functools import partial
 from pathlib import Path
 
 from tools.bench.models import MODELS
+from tools.bench.search import ctc_steps, decoder_steps, search
 from tools.bench.timing import Work
 from tools.bench.training import training
 from tools.bench.transducer import LARGE, SMALL, loss_alone, with_joint
@@ -48,6 +48,9 @@ def help_texts() -> dict[str, Work]:
 
 CASES: dict[str, Callable[[], dict[str, Work]]] = {
     **{f"train_{name}": partial(training, name) for name in MODELS},
+    **{f"search_{name}": partial(search, name) for name in MODELS},
+    "decoder_steps": decoder_steps,
+    "ctc_steps": ctc_steps,
     "transducer_loss": partial(loss_alone, *SMALL),
     "transducer_loss_large": partial(loss_alone, *LARGE),
     "transducer_joint": partial(with_joint, *SMALL),

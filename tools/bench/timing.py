@@ -6,9 +6,22 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 Work = Callable[[], object]
 FLOOR = "_products"  # ends the name of the bare products that a piece of work needs
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Work that consists of ``count`` equal steps."""
+
+    work: Work
+    count: int
+
+    def __call__(self) -> object:
+        """All of them."""
+        return self.work()
 
 
 def measure(works: Mapping[str, Work], repeats: int) -> dict[str, dict[str, float]]:
@@ -19,7 +32,7 @@ def measure(works: Mapping[str, Work], repeats: int) -> dict[str, dict[str, floa
     CPU's time with one thread is what to trust.
 
     What stands beside its bare products gets ``times_floor``, the ratio of the least
-    times, and ``times_floor_cpu``.
+    times, and ``times_floor_cpu``; what consists of steps gets the median ``step_s``.
     """
     for work in works.values():
         work()
@@ -45,6 +58,10 @@ def measure(works: Mapping[str, Work], repeats: int) -> dict[str, dict[str, floa
         if floor is not None:
             result["times_floor"] = result["min_s"] / floor["min_s"]
             result["times_floor_cpu"] = result["cpu_min_s"] / floor["cpu_min_s"]
+        work = works[name]
+        if isinstance(work, Steps):
+            result["steps"] = work.count
+            result["step_s"] = result["median_s"] / work.count
     return results
 
 

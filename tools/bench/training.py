@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from tools.bench.models import BLOCKS, DIMS, VOCABULARY, build
 from tools.bench.timing import FLOOR, Work
 
@@ -11,7 +13,7 @@ SIZE, HEADS, UNITS, HEAD = 256, 4, 2048, 64  # those of BLOCKS
 
 
 def training(name: str) -> dict[str, Work]:
-    """Encoder forward, and an update: forward, backward, clipping, optimizer.
+    """Encoder forward in evaluation, and an update: all that a training step does.
 
     B=4, T=400, 83 dimensions, L=30, V=500; utterances of 360 to 400 frames.
     """
@@ -21,6 +23,7 @@ def training(name: str) -> dict[str, Work]:
     from tools.bench.products import both
 
     model = build(name)
+    decoding = deepcopy(model).eval()
     parameters = list(model.parameters())
     plan = OptimizerOptions(noam_factor=1.0, noam_dim=SIZE, noam_warmup=25000)
     kind = "adadelta" if name == "rnn" else "noam"
@@ -30,7 +33,7 @@ def training(name: str) -> dict[str, Work]:
 
     @torch.no_grad()
     def forward() -> object:
-        return model.encode_batch(xs, lengths)
+        return decoding.encode_batch(xs, lengths)
 
     def update() -> None:
         optimizer.zero_grad()

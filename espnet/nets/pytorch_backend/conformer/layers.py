@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.conformer.convolution import ConvolutionModule
+from espnet.nets.pytorch_backend.nets_utils import Dropout
 from espnet.nets.pytorch_backend.transformer.feed_forward import FeedForward
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.layers import layer_norm, stochastic_depth
@@ -46,7 +47,7 @@ class ConformerLayer(nn.Module):
         if conv_module is not None:
             self.norm_conv = layer_norm(size)
             self.norm_final = layer_norm(size)
-        self.dropout = nn.Dropout(dropout_rate)
+        self.dropout = Dropout(dropout_rate)
         self.skip_rate = skip_rate
 
     def forward(self, xs: Tensor, frames: Frames) -> Tensor:

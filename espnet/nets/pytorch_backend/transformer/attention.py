@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.transformer.branches import STEPS, Branches, Choice
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.recording import Recorded
-
-FIRST_CAPACITY = 16  # labels that a cache holds before it grows
 
 
 class MultiHeadedAttention(nn.Module, Recorded):
@@ -96,10 +95,14 @@ class MultiHeadedAttention(nn.Module, Recorded):
 
     # step by step, for a search
 
-    def start(self, rows: int) -> Tensor:
-        """The empty cache of N = ``rows`` hypotheses (N, 2, H, capacity, D / H)."""
+    def start(self, batch: int, beam: int = 1) -> Tensor:
+        """The empty cache of B = ``batch`` utterances (B, 2, H, slots, D / H).
+
+        It holds the keys and values of labels: of one hypothesis, or of all branches of
+        a beam.
+        """
         size = self.linear_k.weight.shape[0] // self.heads
-        shape = (rows, 2, self.heads, FIRST_CAPACITY, size)
+        shape = (batch, 2, self.heads, STEPS * beam, size)
         return self.linear_k.weight.new_empty(shape)
 
     def step(
@@ -110,15 +113,50 @@ class MultiHeadedAttention(nn.Module, Recorded):
         The cache is written to, so that of an earlier step cannot be used again. A mask
         (N, 1, 1, position + 1) with True = seen can hide labels.
         """
-        if position == cache.shape[3]:
+        ys, cache = self._look_back(x[:, None], cache, position, mask)
+        return ys[:, 0], cache
+
+    def extend(
+        self, x: Tensor, cache: Tensor, branches: Branches
+    ) -> tuple[Tensor, Tensor]:
+        """One more label x (N, D) of N = B * beam hypotheses -> (N, D), the cache.
+
+        ``branches`` have its slots. As in ``step``, the cache is written to.
+        """
+        _, beam, slots = branches.seen.shape
+        xs = x.unflatten(0, (-1, beam))
+        mask = branches.seen[:, None]
+        ys, cache = self._look_back(xs, cache, slots - beam, mask)
+        return ys.flatten(0, 1), cache
+
+    def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
+        """The cache of the hypotheses that go on."""
+        if choice.utterances is not None:
+            cache = cache.index_select(0, choice.utterances)
+        if choice.slots is None:
+            return cache
+        count = choice.slots.shape[1]
+        left = cache.new_empty(*cache.shape[:3], count + STEPS * beam, cache.shape[4])
+        for one, slots, row in zip(cache, choice.slots, left, strict=True):
+            row[:, :, :count] = one.index_select(2, slots)
+        return left
+
+    def _look_back(
+        self, xs: Tensor, cache: Tensor, filled: int, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Add labels xs (B, K, D) behind ``filled`` slots; they see what the mask (B,
+        1, K, slots) shows of all labels -> (B, K, D), the cache."""
+        last = filled + xs.shape[1]
+        if last > cache.shape[3]:
             cache = torch.cat([cache, torch.empty_like(cache)], 3)
-        keys, values = self.keys_values(x[:, None])
-        cache[:, 0, :, position] = keys[:, :, 0]
-        cache[:, 1, :, position] = values[:, :, 0]
-        past = cache[:, :, :, : position + 1]
-        query = self.split(self.linear_q(x[:, None]))
-        mixed = F.scaled_dot_product_attention(query, past[:, 0], past[:, 1], mask)
-        return self.linear_out(mixed.flatten(1)), cache
+        keys, values = self.keys_values(xs)
+        cache[:, 0, :, filled:last] = keys
+        cache[:, 1, :, filled:last] = values
+        past = cache[:, :, :, :last]
+        mixed = F.scaled_dot_product_attention(
+            self.split(self.linear_q(xs)), past[:, 0], past[:, 1], mask
+        )
+        return self.linear_out(mixed.transpose(1, 2).flatten(2)), cache
 
     def look_up(
         self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None

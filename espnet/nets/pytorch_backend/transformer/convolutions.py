@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.transformer.branches import Branches, Choice
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.recording import Recorded
 
@@ -60,20 +61,25 @@ class LightConvolution(nn.Module):
         ys = F.conv1d(padded, kernels, self.bias, groups=len(kernels)).transpose(1, 2)
         return self._finish(xs, ys)
 
-    def start(self, rows: int) -> Tensor:
-        """What N = ``rows`` hypotheses keep of their past: nothing yet (N, P, C)."""
-        return self.linear1.weight.new_zeros(
-            rows, self.past, self.linear1.weight.shape[1]
-        )
+    def start(self, batch: int, beam: int = 1) -> Tensor:
+        """What N = batch * beam hypotheses keep of their past (N, P, C)."""
+        size = self.linear1.weight.shape[1]
+        return self.linear1.weight.new_zeros(batch * beam, self.past, size)
 
-    def step(self, x: Tensor, cache: Tensor, position: int) -> tuple[Tensor, Tensor]:
-        """One more label x (N, C), after ``position`` others -> (N, C), the cache."""
+    def extend(
+        self, x: Tensor, cache: Tensor, branches: Branches
+    ) -> tuple[Tensor, Tensor]:
+        """One more label x (N, C), counted already -> (N, C), the cache."""
         x = F.glu(self.linear1(x), -1)
         window = torch.cat([cache, x[:, None]], 1)
         y = (window * self._kernels(x.shape[1])[:, 0].T).sum(1)
         if self.bias is not None:
             y = y + self.bias
         return self._finish(x[:, None], y[:, None])[:, 0], window[:, 1:]
+
+    def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
+        """The cache of the hypotheses that go on."""
+        return cache.index_select(0, choice.rows)
 
     def _kernels(self, size: int) -> Tensor:
         """The kernel of each channel (C, 1, k), its future cut off if ``causal``."""
@@ -155,22 +161,27 @@ class DynamicConvolution(nn.Module, Recorded):
         ys = (weights @ heads).transpose(1, 2).flatten(2)
         return self._finish(xs, ys)
 
-    def start(self, rows: int) -> Tensor:
-        """What N = ``rows`` hypotheses keep of their past: nothing yet (N, P, C)."""
-        return self.linear1.weight.new_zeros(
-            rows, self.past, self.linear1.weight.shape[1]
-        )
+    def start(self, batch: int, beam: int = 1) -> Tensor:
+        """What N = batch * beam hypotheses keep of their past (N, P, C)."""
+        size = self.linear1.weight.shape[1]
+        return self.linear1.weight.new_zeros(batch * beam, self.past, size)
 
-    def step(self, x: Tensor, cache: Tensor, position: int) -> tuple[Tensor, Tensor]:
-        """One more label x (N, C), after ``position`` others -> (N, C), the cache."""
+    def extend(
+        self, x: Tensor, cache: Tensor, branches: Branches
+    ) -> tuple[Tensor, Tensor]:
+        """One more label x (N, C), counted already -> (N, C), the cache."""
         x = F.glu(self.linear1(x), -1)
         window = torch.cat([cache, x[:, None]], 1)
         taps = self._taps(x[:, None])[:, 0]  # (N, H, P + 1)
-        absent = max(0, self.past - position)
+        absent = max(0, self.past + 1 - branches.position)
         weights = taps[..., absent:].softmax(-1)
         heads = window[:, absent:].unflatten(2, (self.heads, -1)).transpose(1, 2)
         y = (weights[:, :, None] @ heads)[:, :, 0].flatten(1)
         return self._finish(x[:, None], y[:, None])[:, 0], window[:, 1:]
+
+    def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
+        """The cache of the hypotheses that go on."""
+        return cache.index_select(0, choice.rows)
 
     def _taps(self, xs: Tensor) -> Tensor:
         """Kernels before the softmax (B, T, H, k), the future cut off if ``causal``."""

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.packing import packed, ready
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
+from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.encoder import rename_old
 from espnet.nets.pytorch_backend.transformer.feed_forward import (
     ACTIVATIONS,
@@ -29,18 +31,20 @@ class DecoderState:
     """Where N = B * beam hypotheses stand.
 
     Attributes:
-        beam: hypotheses per utterance.
         memory: keys and values (B, H, T, D / H) of each layer's ``src_attn``.
         mask: (B, 1, 1, T) with True = a frame of the utterance; None: all are.
-        caches: of each layer's ``self_attn`` (N, ...).
-        position: labels read so far.
+        branches: the labels read so far.
+        caches: of each layer's ``self_attn``.
+        layers: the blocks, ready for the search.
+        output: likewise the output layer.
     """
 
-    beam: int
     memory: tuple[tuple[Tensor, Tensor], ...]
     mask: Tensor | None
+    branches: Branches
     caches: tuple[Tensor, ...]
-    position: int = 0
+    layers: tuple[DecoderLayer, ...]
+    output: nn.Module
 
 
 class Decoder(nn.Module, BatchScorer):
@@ -92,37 +96,45 @@ class Decoder(nn.Module, BatchScorer):
         for layer in self._layers:
             keys, values = layer.src_attn.keys_values(memory)
             prepared.append((keys.contiguous(), values.contiguous()))
-        rows = len(memory) * beam
+        caches = [layer.self_attn.start(len(memory), beam) for layer in self._layers]
         return DecoderState(
-            beam=beam,
             memory=tuple(prepared),
             mask=None if valid is None else valid[:, None, None],
-            caches=tuple(layer.self_attn.start(rows) for layer in self._layers),
+            branches=Branches.none(len(memory), beam, memory.device),
+            caches=tuple(caches),
+            layers=tuple(ready(layer) for layer in self._layers),
+            output=packed(self.output_layer),
         )
 
     @torch.no_grad()
     def score(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """See :meth:`BatchScorer.score`; in evaluation, and each state only once."""
-        y = self._read(tokens[:, None], state.position)[:, 0]
+        y = self._read(tokens[:, None], state.branches.position)[:, 0]
+        branches = state.branches.grown()
         caches = []
         for layer, cache, memory in zip(
-            self._layers, state.caches, state.memory, strict=True
+            state.layers, state.caches, state.memory, strict=True
         ):
-            y, cache = layer.step(y, cache, state.position, *memory, state.mask)
+            y, cache = layer.step(y, cache, branches, *memory, state.mask)
             caches.append(cache)
-        scores = F.log_softmax(self.output_layer(self.after_norm(y)), -1)
-        position = state.position + 1
-        return scores, replace(state, caches=tuple(caches), position=position)
+        scores = F.log_softmax(state.output(self.after_norm(y)), -1)
+        return scores, replace(state, branches=branches, caches=tuple(caches))
 
     def select(self, state: DecoderState, rows: Tensor, tokens: Tensor) -> DecoderState:
         """See :meth:`BatchScorer.select`."""
-        caches = tuple(cache.index_select(0, rows) for cache in state.caches)
-        memory, mask = state.memory, state.mask
-        if len(rows) < len(state.caches[0]):  # some utterances have ended
-            kept = rows[:: state.beam] // state.beam
+        beam = state.branches.seen.shape[1]
+        branches, choice = state.branches.select(rows)
+        caches = tuple(
+            layer.self_attn.follow(cache, choice, beam)
+            for layer, cache in zip(self._layers, state.caches, strict=True)
+        )
+        memory, mask, kept = state.memory, state.mask, choice.utterances
+        if kept is not None:  # some utterances have ended
             memory = tuple((keys[kept], values[kept]) for keys, values in memory)
             mask = None if mask is None else mask[kept]
-        return replace(state, memory=memory, mask=mask, caches=caches)
+        return replace(
+            state, memory=memory, mask=mask, branches=branches, caches=caches
+        )
 
     @property
     def _layers(self) -> Sequence[DecoderLayer]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.nets_utils import Dropout
+
 Activation = Callable[[Tensor], Tensor]
 ACTIVATIONS: dict[str, Activation] = {
     "relu": F.relu,
@@ -32,7 +34,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.w_1 = nn.Linear(size, units)
         self.w_2 = nn.Linear(units, size)
-        self.dropout = nn.Dropout(dropout_rate)
+        self.dropout = Dropout(dropout_rate)
         self.activation = activation
 
     def forward(self, xs: Tensor) -> Tensor:

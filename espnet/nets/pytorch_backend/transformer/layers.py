@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.nets_utils import Dropout
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
+from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.feed_forward import FeedForward
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.mixers import Mixer
@@ -52,7 +54,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = feed_forward
         self.norm1 = layer_norm(size)
         self.norm2 = layer_norm(size)
-        self.dropout = nn.Dropout(dropout_rate)
+        self.dropout = Dropout(dropout_rate)
         self.skip_rate = skip_rate
 
     def forward(self, xs: Tensor, frames: Frames) -> Tensor:
@@ -90,7 +92,7 @@ class DecoderLayer(nn.Module):
         self.norm1 = layer_norm(size)
         self.norm2 = layer_norm(size)
         self.norm3 = layer_norm(size)
-        self.dropout = nn.Dropout(dropout_rate)
+        self.dropout = Dropout(dropout_rate)
 
     def forward(
         self, ys: Tensor, labels: Frames, memory: Tensor, frames: Frames
@@ -104,24 +106,24 @@ class DecoderLayer(nn.Module):
         self,
         y: Tensor,
         cache: Tensor,
-        position: int,
+        branches: Branches,
         keys: Tensor,
         values: Tensor,
         mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """One more label y (N, D), after ``position`` others, in evaluation.
+        """One more label y (N, D), in evaluation.
 
         Args:
             y: of N = B * beam hypotheses.
             cache: of ``self_attn``.
-            position: labels before it.
+            branches: the labels so far, this one included.
             keys, values: of ``src_attn`` (B, H, T, D / H).
             mask: (B, 1, 1, T) with True = seen.
 
         Returns:
             (N, D) and the next cache.
         """
-        mixed, cache = self.self_attn.step(self.norm1(y), cache, position)
+        mixed, cache = self.self_attn.extend(self.norm1(y), cache, branches)
         y = y + mixed
         y = y + self.src_attn.look_up(self.norm2(y), keys, values, mask)
         return y + self.feed_forward(self.norm3(y)), cache

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.nets_utils import Dropout
+
 LEGACY_ROWS = 5000  # the length of ESPnet1's table, whose rows legacy models learnt
 
 
@@ -35,7 +37,7 @@ class Positions(nn.Module):
         super().__init__()
         self.size = size
         self.scale = math.sqrt(size)
-        self.dropout = nn.Dropout(dropout_rate)
+        self.dropout = Dropout(dropout_rate)
         self._count = 0
         self._table = torch.empty(0)  # no buffer: its length differs between processes
         self.register_load_state_dict_pre_hook(_drop_table)
