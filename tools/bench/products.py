@@ -67,8 +67,8 @@ class Convolution:
         shape: of its input.
         channels: of its output.
         kernel: in time and frequency.
-        stride, padding: the same in both; the padding is that of the kernel's size if
-            it is True.
+        stride: the same in both.
+        padded: so that a stride of 1 keeps time and frequency.
         groups: of channels.
         first: its input needs no gradient.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tools.bench.models import DIMS, VOCABULARY, build
@@ -66,7 +67,7 @@ def decoder_steps() -> dict[str, Work]:
             state = _walk(decoder, state, position, before)
             position = before
             works[f"{name}_after_{before}"] = Steps(
-                lambda d=decoder, s=state, b=before: _walk(d, s, b, b + FEW), FEW
+                partial(_walk, decoder, state, before, before + FEW), FEW
             )
     return works
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
-from tools.bench.models import BLOCKS, DIMS, VOCABULARY, build
+from tools.bench.models import DIMS, VOCABULARY, build
 from tools.bench.timing import FLOOR, Work
+
+if TYPE_CHECKING:  # torch is imported by the cases that need it
+    from tools.bench.products import Piece
 
 BATCH, FRAMES, LABELS = 4, 400, 30
 LENGTHS = (400, 390, 380, 360)
-SIZE, HEADS, UNITS, HEAD = 256, 4, 2048, 64  # those of BLOCKS
+SIZE, HEADS, HEAD, UNITS = 256, 4, 64, 2048  # those of models.BLOCKS
+ENCODER_BLOCKS, DECODER_BLOCKS = 12, 6
 
 
 def training(name: str) -> dict[str, Work]:
@@ -50,31 +55,31 @@ def training(name: str) -> dict[str, Work]:
     }
 
 
-def _transformer(conformer: bool = False) -> tuple[list, list]:
+def _transformer(conformer: bool = False) -> tuple[list[Piece], list[Piece]]:
     """The products of the encoder; those of decoder, CTC and output layer."""
     from tools.bench.products import Convolution, Product
 
-    def linear(rows: int, inner: int, columns: int, count: int = 1) -> list[Product]:
+    def linear(rows: int, inner: int, columns: int, count: int = 1) -> list[Piece]:
         return [Product(BATCH * rows, inner, columns)] * count
 
-    def attention(queries: int, keys: int) -> list[Product]:
+    def attention(queries: int, keys: int) -> list[Piece]:
         every = BATCH * HEADS
         return [
             Product(queries, HEAD, keys, every),
             Product(queries, keys, HEAD, every),
         ]
 
-    def feed_forward(rows: int) -> list[Product]:
+    def feed_forward(rows: int) -> list[Piece]:
         return [*linear(rows, SIZE, UNITS), *linear(rows, UNITS, SIZE)]
 
     half, bins = (FRAMES - 1) // 2, (DIMS - 1) // 2
     frames, width = (half - 1) // 2, (bins - 1) // 2
-    encoder = [
+    encoder: list[Piece] = [
         Convolution((BATCH, 1, FRAMES, DIMS), SIZE, (3, 3), 2, first=True),
         Convolution((BATCH, SIZE, half, bins), SIZE, (3, 3), 2),
         *linear(frames, SIZE * width, SIZE),
     ]
-    for _ in range(BLOCKS["elayers"]):
+    for _ in range(ENCODER_BLOCKS):
         encoder += linear(frames, SIZE, SIZE, 4)
         encoder += [*attention(frames, frames), *feed_forward(frames)]
         if conformer:
@@ -86,21 +91,23 @@ def _transformer(conformer: bool = False) -> tuple[list, list]:
             shape = (BATCH, SIZE, 1, frames)
             encoder += [Convolution(shape, SIZE, (1, 31), padded=True, groups=SIZE)]
     labels = LABELS + 1
-    rest = linear(frames, SIZE, VOCABULARY) + linear(labels, SIZE, VOCABULARY)
-    for _ in range(BLOCKS["dlayers"]):
+    rest: list[Piece] = linear(frames, SIZE, VOCABULARY) + linear(
+        labels, SIZE, VOCABULARY
+    )
+    for _ in range(DECODER_BLOCKS):
         rest += linear(labels, SIZE, SIZE, 6) + linear(frames, SIZE, SIZE, 2)
         rest += [*attention(labels, labels), *attention(labels, frames)]
         rest += feed_forward(labels)
     return encoder, rest
 
 
-def _rnn() -> tuple[list, list]:
+def _rnn() -> tuple[list[Piece], list[Piece]]:
     """The same for vggblstmp with location attention."""
     from tools.bench.products import Convolution, Product
 
     units, decoder, channels, width = 320, 300, 10, 201
-    frames, bins, encoder = FRAMES, DIMS, []
-    inputs = 1
+    frames, bins, inputs = FRAMES, DIMS, 1
+    encoder: list[Piece] = []
     for outputs in (64, 128):
         for before in (inputs, outputs):
             shape = (BATCH, before, frames, bins)
@@ -116,7 +123,7 @@ def _rnn() -> tuple[list, list]:
         encoder.append(Product(BATCH * frames, 2 * units, units))
         size = units
     steps = LABELS + 1
-    rest = [
+    rest: list[Piece] = [
         Product(BATCH * frames, units, VOCABULARY),  # CTC
         Product(BATCH * frames, units, units),  # keys
         Product(BATCH * steps, decoder, 4 * decoder),  # embedded labels
