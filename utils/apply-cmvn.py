@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +14,21 @@ import numpy as np
 
 from espnet.data.ark import read_global
 from espnet.data.cmvn import Cmvn, utterance_cmvn
-from espnet.data.kaldi_options import parse_kaldi_command
-from espnet.data.tables import (
+from espnet.data.containers import (
     TableOptions,
-    convert_table,
-    is_specifier,
-    plain_path,
-    read_table,
+    converted,
+    read_entries,
+    write_table,
 )
+from espnet.data.kaldi_options import parse_kaldi_command
+from espnet.data.tables import is_specifier, plain_path, read_table
+from espnet.transform.sources import read_npy
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.lines import read_table as read_text
 from espnet.utils.log import setup_logging
 from espnet.utils.options import option, read_config
+
+STATS = ("mat", "hdf5", "npy")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ApplyOptions(TableOptions):
     reverse: bool = option(False, "undo the normalisation")
     utt2spk: str = option("", "map of utterances to the speakers of the statistics")
     spk2utt: str = option("", "the same map, by speaker")
-    stats_filetype: str = option("mat", "kind of statistics", choices=("mat",))
+    stats_filetype: str = option("mat", "kind of statistics", choices=STATS)
 
     def check(self) -> None:
         """The two maps exclude each other."""
@@ -62,13 +65,25 @@ def normaliser(
         elif options.spk2utt:
             groups = read_text(plain_path(options.spk2utt))
             speakers = {utt: spk for spk in groups for utt in groups[spk].split()}
-        return utterance_cmvn(read_table(stats, np.float64), stats, speakers, **how)
+        return utterance_cmvn(statistics(stats, options), stats, speakers, **how)
     if options.utt2spk or options.spk2utt:
         raise UserError(
             f"{stats} is one matrix for all: leave --utt2spk, --spk2utt out"
         )
-    cmvn = Cmvn.from_stats(read_global(stats), stats, **how)
+    read = read_npy if options.stats_filetype == "npy" else read_global
+    cmvn = Cmvn.from_stats(read(stats), stats, **how)
     return lambda _, feats: cmvn(feats)
+
+
+def statistics(
+    rspecifier: str, options: ApplyOptions
+) -> Iterable[tuple[str, np.ndarray]]:
+    """The table of statistics, at full precision."""
+    if options.stats_filetype == "mat":
+        return read_table(rspecifier, np.float64)
+    if options.stats_filetype == "npy":
+        raise UserError(f"'{rspecifier}': --stats-filetype=npy is one matrix for all")
+    return ((key, array) for key, array, _ in read_entries(rspecifier, "hdf5"))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -87,7 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     setup_logging(args.verbose)
     options = read_config(ApplyOptions, args)
     convert = normaliser(args.stats, options)
-    convert_table(read_table(args.rspecifier), args.wspecifier, convert, options)
+    entries = converted(read_entries(args.rspecifier, options.in_filetype), convert)
+    write_table(entries, args.wspecifier, options, options.out_filetype)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,28 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
+
 from espnet.data.ark import write_global
 from espnet.data.cmvn import speaker_stats, sum_stats
+from espnet.data.containers import (
+    READERS,
+    Entry,
+    StoreOptions,
+    converted,
+    read_entries,
+    write_table,
+)
 from espnet.data.kaldi_options import parse_kaldi_command
-from espnet.data.tables import is_specifier, open_table, plain_path, read_table
+from espnet.data.tables import is_specifier, plain_path
+from espnet.transform.transformation import utterance_chain
 from espnet.utils.errors import UserError, run_command
+from espnet.utils.files import atomic_write
 from espnet.utils.lines import read_table as read_text
 from espnet.utils.log import setup_logging
 from espnet.utils.options import option
@@ -30,8 +43,11 @@ class StatsOptions:
     """Options of compute-cmvn-stats.py."""
 
     spk2utt: str = option("", "map of speakers to utterances: one matrix a speaker")
-    in_filetype: str = option("mat", "kind of input", choices=("mat",))
-    out_filetype: str = option("mat", "kind of output", choices=("mat",))
+    in_filetype: str = option("mat", "kind of input", choices=tuple(READERS))
+    out_filetype: str = option(
+        "mat", "kind of output; npy: one matrix", choices=("mat", "hdf5", "npy")
+    )
+    preprocess_conf: str = option("", "transforms that are applied first")
     verbose: int = option(0, "1: say what is done", aliases=("-V",))
 
 
@@ -48,19 +64,34 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__ or "",
     )
     setup_logging(args.verbose)
-    feats = read_table(args.rspecifier)
+    entries = read_entries(args.rspecifier, args.in_filetype)
+    if args.preprocess_conf:
+        chain = utterance_chain(args.preprocess_conf, train=False)
+        entries = converted(entries, chain)
+    feats = ((key, array) for key, array, _ in entries)
     if is_specifier(args.output):
+        if args.out_filetype == "npy":
+            raise UserError(
+                f"'{args.output}': --out-filetype=npy is one matrix, not a table"
+            )
         speakers = read_text(plain_path(args.spk2utt)) if args.spk2utt else None
-        with open_table(args.output) as writer:
-            for key, stats in speaker_stats(feats, speakers, args.rspecifier):
-                writer.write(key, stats)
+        table = starmap(Entry, speaker_stats(feats, speakers, args.rspecifier))
+        write_table(table, args.output, StoreOptions(), args.out_filetype)
         return
+    if args.out_filetype == "hdf5":
+        raise UserError(
+            f"'{args.output}': --out-filetype=hdf5 is a table, 'ark:{args.output}'"
+        )
     if args.spk2utt:
         raise UserError(
             f"--spk2utt needs a table as output: 'ark:{args.output}', not the file name"
         )
     stats = sum_stats(feats, args.rspecifier)
-    write_global(args.output, stats)
+    if args.out_filetype == "npy":
+        with atomic_write(args.output, "wb") as stream:
+            np.save(stream, stats)
+    else:
+        write_global(args.output, stats)
     logging.info("statistics of %d frames in %s", stats[0, -1], args.output)
 
 

@@ -19,10 +19,10 @@ help_message="Usage: $0 [options] FEATS_SCP CMVN_ARK LOGDIR DUMPDIR
   --do-delta true|false        append deltas and delta-deltas (${do_delta})
   --compress true|false        store with Kaldi's compression method 2 (${compress})
   --write-utt2num-frames true|false  also write DUMPDIR/utt2num_frames (${write_utt2num_frames})
-  --filetype mat               kind of archive (${filetype})
+  --filetype mat|hdf5          kind of archive (${filetype})
   --verbose N                  1: logs say what is done (${verbose})
 Subtracts the mean and divides by the standard deviation of CMVN_ARK; writes
-DUMPDIR/{feats.N.ark,feats.N.scp,feats.scp,utt2num_frames,filetype}."
+DUMPDIR/{feats.N.ark,feats.N.scp,feats.scp,utt2num_frames,filetype}; feats.N.h5 for hdf5."
 # shellcheck source=utils/parse_options.sh
 . "${_lib_dir}/parse_options.sh"
 
@@ -36,7 +36,11 @@ logdir=$3
 dumpdir=$4
 [ -f "${scp}" ] || fail "${scp}: no such file"
 [ -f "${cmvn}" ] || fail "${cmvn}: no such file; compute-cmvn-stats makes it"
-[ "${filetype}" = mat ] || fail "--filetype ${filetype}: only 'mat' can be written"
+case ${filetype} in
+    mat) suffix=ark ;;
+    hdf5) suffix=h5 ;;
+    *) fail "--filetype ${filetype}: is none of mat, hdf5" ;;
+esac
 
 nj=$(limit_jobs "${nj}" "${scp}")
 mkdir -p "${logdir}" "${dumpdir}"
@@ -47,8 +51,9 @@ counts=()
     || counts=(--write-num-frames "ark,t:${dumpdir}/utt2num_frames.JOB")
 run_jobs "${cmd}" "${nj}" "${logdir}/dump_feature" "nothing dumped from ${scp}" \
     dump-feats.py --part "JOB/${nj}" --verbose "${verbose}" --do-delta "${do_delta}" \
-    --compress "${compress}" --compression-method 2 "${counts[@]}" "${scp}" "${cmvn}" \
-    "ark,scp:${dumpdir}/feats.JOB.ark,${dumpdir}/feats.JOB.scp"
+    --compress "${compress}" --compression-method 2 --out-filetype "${filetype}" \
+    "${counts[@]}" "${scp}" "${cmvn}" \
+    "ark,scp:${dumpdir}/feats.JOB.${suffix},${dumpdir}/feats.JOB.scp"
 
 if "${write_utt2num_frames}"; then
     join_parts "${dumpdir}/utt2num_frames" "" "${nj}" "${dumpdir}/utt2num_frames"

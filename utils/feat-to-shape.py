@@ -12,32 +12,38 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from espnet.data.ark import iter_shapes
+from espnet.data.containers import READERS, converted, read_entries
 from espnet.data.kaldi_options import parse_kaldi_command
-from espnet.data.tables import read_table
 from espnet.data.wavscp import parse_part, part_of_scp
+from espnet.transform.transformation import utterance_chain
 from espnet.utils.errors import run_command
 from espnet.utils.files import atomic_write
 from espnet.utils.log import setup_logging
-from espnet.utils.options import option
+from espnet.utils.options import option, read_config
 
 
 @dataclass(frozen=True)
 class ShapeOptions:
     """Options of feat-to-shape.py."""
 
-    filetype: str = option("mat", "kind of input", choices=("mat",))
+    filetype: str = option("mat", "kind of input", choices=tuple(READERS))
+    preprocess_conf: str = option("", "transforms that are applied first")
     part: tuple = option((1, 1), "J/N: the J-th of N parts", parse=parse_part)
     verbose: int = option(0, "1: say what is done", aliases=("-V",))
 
 
 def shapes(
-    rspecifier: str, part: tuple[int, int]
+    rspecifier: str, options: ShapeOptions
 ) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """(utterance, shape) in order."""
+    """(utterance, shape) in order; from headers where that is all it takes."""
     kind, _, name = rspecifier.partition(":")
-    if kind.split(",")[0] == "scp" and name != "-":
+    conf, part = options.preprocess_conf, options.part
+    if options.filetype == "mat" and not conf and kind.split(",")[0] == "scp":
         return iter_shapes((line.key, line.value) for line in part_of_scp(name, part))
-    return ((key, matrix.shape) for key, matrix in read_table(rspecifier))
+    entries = read_entries(rspecifier, options.filetype, part)
+    if conf:
+        entries = converted(entries, utterance_chain(conf, train=False))
+    return ((key, array.shape) for key, array, _ in entries)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,9 +59,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__ or "",
     )
     setup_logging(args.verbose)
+    options = read_config(ShapeOptions, args)
     output = nullcontext(sys.stdout) if args.out == "-" else atomic_write(args.out)
     with output as stream:
-        for key, shape in shapes(args.rspecifier, args.part):
+        for key, shape in shapes(args.rspecifier, options):
             stream.write(f"{key} {','.join(map(str, shape))}\n")
 
 

@@ -74,6 +74,12 @@ def read_vector(place: str) -> np.ndarray:
     return _checked(_read_place(place), 1, place)
 
 
+def read_array(place: str) -> np.ndarray:
+    """Read what is at ``file.ark:offset``: a matrix (T, D), or samples as a vector."""
+    array = _read_place(place)
+    return _checked(array, array.ndim, place)
+
+
 def read_global(path: str) -> np.ndarray:
     """Read one matrix without a key (``-``: stdin), such as CMVN sums: float64."""
     with _opened(path) as stream:
@@ -120,25 +126,46 @@ def read_matrices(
     lines: Iterable[ScpLine], scp: str, dtype: DTypeLike = np.float32
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Like :func:`iter_matrices` for some lines of the file ``scp``."""
+    for (number, key, place), array in read_arrays(lines, scp):
+        try:
+            yield key, _checked(array, 2, place, dtype)
+        except UserError as error:
+            raise UserError(f"{scp}:{number}: {key}: {error}") from error
+
+
+def read_arrays(
+    lines: Iterable[ScpLine], scp: str
+) -> Iterator[tuple[ScpLine, np.ndarray]]:
+    """The matrices and vectors of some lines of the file ``scp``, as they are stored.
+
+    Consecutive places in one ark open it once.
+    """
     with _ArkCache() as arks:
-        for number, key, place in lines:
+        for line in lines:
             try:
-                stream, rows = arks.seek(place)
-                array = _read_record(stream, place)[rows or slice(None)]
-                matrix = _checked(array, 2, place, dtype)
+                stream, rows = arks.seek(line.value)
+                array = _read_record(stream, line.value)[rows or slice(None)]
             except UserError as error:
-                raise UserError(f"{scp}:{number}: {key}: {error}") from error
-            yield key, matrix
+                raise UserError(f"{scp}:{line.number}: {line.key}: {error}") from error
+            yield line, array
 
 
 def iter_ark(
-    stream: IO[bytes], name: str, dtype: DTypeLike = np.float32
+    stream: IO[bytes], name: str, dtype: DTypeLike = np.float32, ndim: int | None = 2
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Read the ``<key> <matrix>`` records of an open ark (binary or text) in order."""
+    """Read the ``<key> <matrix>`` records of an open ark (binary or text) in order.
+
+    Args:
+        stream: binary.
+        name: of it, for messages.
+        dtype: of the arrays.
+        ndim: what they must be: 2 matrices, 1 vectors, None either.
+    """
     while (key := matio.read_token(stream)) is not None:
         key = key.strip()
         where = f"{name}: {key}"
-        yield key, _checked(_read_record(stream, where), 2, where, dtype)
+        array = _read_record(stream, where)
+        yield key, _checked(array, ndim or array.ndim, where, dtype)
 
 
 class ArkWriter:

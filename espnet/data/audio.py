@@ -12,15 +12,22 @@ import re
 import shlex
 import struct
 import subprocess
+from mmap import mmap
 from pathlib import PurePath
 
 import numpy as np
 import soundfile
 import soxr
 
-from espnet.utils.errors import UserError
+from espnet.utils.errors import UserError, one_of
 
 INT16 = 32768.0
+SOUND_FORMATS = {  # that are written: libsndfile's names of container and coding
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "sph": ("NIST", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+}
 PERTURB_COMMAND = "perturb_speed.py"
 _UNKNOWN_SIZES = (
     0,
@@ -87,6 +94,23 @@ def perturb_speed(samples: np.ndarray, factor: float) -> np.ndarray:
     return resample(samples, factor, 1.0)
 
 
+def trim_silence(
+    samples: np.ndarray, threshold: float, window: int, shift: int
+) -> tuple[int, int]:
+    """Where sound begins and ends: samples from the first to after the last loud frame.
+
+    A frame of ``window`` samples centred at each multiple of ``shift`` is loud if its
+    root mean square lies less than ``threshold`` dB below that of the loudest.
+    """
+    padded = np.pad(samples.astype(np.float64), window // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::shift]
+    power = np.square(frames).mean(axis=1)
+    loud = np.flatnonzero(power * 10 ** (threshold / 10) > power.max())
+    if not len(loud):
+        return 0, len(samples)  # nothing but zeros
+    return int(loud[0]) * shift, min(len(samples), (int(loud[-1]) + 1) * shift)
+
+
 def to_int16(samples: np.ndarray) -> np.ndarray:
     """Round to 16-bit integers; what is too loud is clipped."""
     return np.clip(np.rint(samples), -INT16, INT16 - 1).astype(np.int16)
@@ -94,8 +118,20 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 def encode_wav(samples: np.ndarray, rate: int) -> bytes:
     """The bytes of a 16-bit WAV file."""
+    return encode_sound(samples, rate, "wav")
+
+
+def encode_sound(samples: np.ndarray, rate: int, audio_format: str) -> bytes:
+    """The bytes of a sound file with (T,) or (T, C) samples of 16 bits.
+
+    Raises:
+        UserError: the format is not one of SOUND_FORMATS.
+    """
+    if audio_format not in SOUND_FORMATS:
+        raise UserError(one_of("audio format", audio_format, SOUND_FORMATS))
     buffer = io.BytesIO()
-    soundfile.write(buffer, to_int16(samples), rate, format="WAV", subtype="PCM_16")
+    kind, subtype = SOUND_FORMATS[audio_format]
+    soundfile.write(buffer, to_int16(samples), rate, format=kind, subtype=subtype)
     return buffer.getvalue()
 
 
@@ -150,10 +186,7 @@ def _speed_stage(source: str) -> tuple[str, float] | None:
 def _decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
     if not data:
         raise UserError(f"{name}: is empty (0 bytes); replace or remove it")
-    if data[:4] == b"RIFF":
-        _check_wav(data, name)
-    elif data[:7] == b"NIST_1A":
-        _check_sphere(data, name)
+    check_header(data, name)
     fault = "cannot be read as audio"
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as audio:
@@ -172,7 +205,19 @@ def _decode(data: bytes, name: str) -> tuple[np.ndarray, int]:
     return samples, rate
 
 
-def _check_wav(data: bytes, name: str) -> None:
+def check_header(data: bytes | mmap, name: str) -> None:
+    """Compare what the header of a WAV or SPHERE file promises with what is there.
+
+    Raises:
+        UserError: there is less, or it is compressed with shorten.
+    """
+    if data[:4] == b"RIFF":
+        _check_wav(data, name)
+    elif data[:7] == b"NIST_1A":
+        _check_sphere(data, name)
+
+
+def _check_wav(data: bytes | mmap, name: str) -> None:
     """Compare the size in the header of the ``data`` chunk with what is there."""
     place = 12
     while place + 8 <= len(data):
@@ -189,7 +234,7 @@ def _check_wav(data: bytes, name: str) -> None:
     raise UserError(f"{name}: is cut off: it ends before its samples; replace it")
 
 
-def _check_sphere(data: bytes, name: str) -> None:
+def _check_sphere(data: bytes | mmap, name: str) -> None:
     lines = data[:1024].decode("ascii", errors="replace").splitlines()
     fields = {}
     for line in lines[2:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -59,12 +59,44 @@ def iter_utterances(
         for number, key, source in lines:
             yield Utterance(key, source, f"{wav_scp}:{number}")
         return
-    recordings = read_scp(wav_scp)
+    yield from parse_segments(lines, segments, read_scp(wav_scp))
+
+
+def parse_segments(
+    lines: Iterable[ScpLine], path: str | Path, recordings: Mapping[str, str]
+) -> Iterator[Utterance]:
+    """The utterances of lines ``utt recording start end [channel]`` of ``path``.
+
+    Raises:
+        UserError: a line is wrong, or names no key of ``recordings``.
+    """
     for number, key, rest in lines:
-        yield _segment(key, rest, f"{segments}:{number}", recordings)
+        yield _segment(key, rest, f"{path}:{number}", recordings)
 
 
-def _segment(key: str, rest: str, place: str, recordings: dict[str, str]) -> Utterance:
+def cut(samples: np.ndarray, rate: int, utterance: Utterance) -> np.ndarray:
+    """The samples of an utterance out of those (T, ...) of its recording.
+
+    Raises:
+        UserError: the utterance is outside.
+    """
+    if utterance.start == 0.0 and utterance.end == -1.0:
+        return samples
+    total = len(samples)
+    first, last = int(utterance.start * rate), total
+    if utterance.end != -1.0:
+        last = int(utterance.end * rate)
+    if first >= total or last > total + MAX_OVERSHOOT * rate:
+        raise UserError(
+            f"the segment {utterance.start}-{utterance.end} s is outside the "
+            f"recording of {total / rate:.2f} s"
+        )
+    return samples[first:last]
+
+
+def _segment(
+    key: str, rest: str, place: str, recordings: Mapping[str, str]
+) -> Utterance:
     words = rest.split()
     try:
         recording, start, end = words[0], float(words[1]), float(words[2])
@@ -111,7 +143,7 @@ class AudioReader:
         try:
             channel = utterance.channel
             samples = select_channel(
-                self._cut(utterance),
+                cut(self._samples, self._rate, utterance),
                 self.options.channel if channel < 0 else channel,
                 f"write --channel=0 (left) or --channel=1 (right) in {self.config}",
             )
@@ -120,20 +152,6 @@ class AudioReader:
             raise UserError(
                 f"{utterance.place}: {utterance.key}: {utterance.source}: {error}"
             ) from None
-
-    def _cut(self, utterance: Utterance) -> np.ndarray:
-        if utterance.start == 0.0 and utterance.end == -1.0:
-            return self._samples
-        total = len(self._samples)
-        first, last = int(utterance.start * self._rate), total
-        if utterance.end != -1.0:
-            last = int(utterance.end * self._rate)
-        if first >= total or last > total + MAX_OVERSHOOT * self._rate:
-            raise UserError(
-                f"the segment {utterance.start}-{utterance.end} s is outside the "
-                f"recording of {total / self._rate:.2f} s"
-            )
-        return self._samples[first:last]
 
     def _at_rate(self, samples: np.ndarray) -> np.ndarray:
         wanted = self.options.sample_frequency

@@ -17,7 +17,7 @@ from torch import Tensor
 from espnet.nets.lm_interface import IGNORE
 from espnet.text.dictionary import UNK, Dictionary
 from espnet.utils.errors import UserError
-from espnet.utils.files import atomic_write
+from espnet.utils.hdf5 import h5py, reading, writing
 from espnet.utils.lines import read_lines
 
 PAD = 0  # of inputs
@@ -88,30 +88,22 @@ def cached_text(path: str, dictionary: Dictionary, folder: str) -> Text:
     Raises:
         UserError: h5py is not installed, or the cache is damaged.
     """
-    try:
-        import h5py  # type: ignore[import-not-found]
-    except ImportError:
-        raise UserError(
-            "dump-hdf5-path: needs the package h5py (pip install h5py); without the "
-            "option the text is read anew in each run, which is quick"
-        ) from None
+    numbers = h5py("dump-hdf5-path").vlen_dtype(np.dtype("int32"))
     place = Path(folder) / f"{Path(path).name}.h5"
     origin = _origin(path, dictionary)
     if place.is_file():
         try:
-            with h5py.File(place, "r") as cache:
+            with reading(place) as cache:
                 if cache.attrs.get("origin", origin) == origin:
                     return _from_cache(path, cache)
-        except (OSError, KeyError) as error:
+        except (UserError, OSError, KeyError) as error:
             raise UserError(
                 f"{place}: is no cache of a text ({error}); delete it"
             ) from None
         logging.info("%s: is of another text or dictionary, made anew", place)
     text = read_text(path, dictionary)
-    with atomic_write(place, "w+b") as stream, h5py.File(stream, "w") as cache:
-        data = cache.create_dataset(
-            "data", (len(text),), dtype=h5py.special_dtype(vlen=np.dtype("int32"))
-        )
+    with writing(place) as cache:
+        data = cache.create_dataset("data", (len(text),), dtype=numbers)
         for number in range(len(text)):
             data[number] = text[number]
         cache["n_tokens"] = len(text.ids)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from espnet.utils.errors import DataError, UserError, one_of
+from espnet.utils.hdf5 import read_dataset, reading
 from espnet.utils.lines import read_table, shorten
 
 
@@ -81,17 +81,8 @@ def read_hdf5(path: str) -> dict[str, np.ndarray]:
     Raises:
         UserError: h5py is not installed, or the file cannot be read.
     """
-    try:
-        h5py = import_module("h5py")
-    except ImportError:
-        raise UserError(
-            f"{path}: HDF5 files need the package h5py: pip install h5py"
-        ) from None
-    try:
-        with h5py.File(path, "r") as file:
-            return {name: np.asarray(data) for name, data in file.items()}
-    except OSError as error:
-        raise UserError(f"{path}: not an HDF5 file: {error}") from None
+    with reading(path) as file:
+        return {name: read_dataset(file, name, path) for name in file}
 
 
 def read_npy(path: str) -> np.ndarray:

@@ -135,6 +135,14 @@ class Transformation:
         return x
 
 
+def utterance_chain(
+    conf: str | Path, *, train: bool = True
+) -> Callable[[str, np.ndarray], np.ndarray]:
+    """The chain of a file as a function (utterance, array) -> array, for commands."""
+    chain = Transformation(conf)
+    return lambda utterance, x: chain([x], [utterance], train)[0]
+
+
 class _Step:
     """One entry of ``process``: the function, and which of ``GIVEN`` it accepts."""
 

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet.data.tables import is_specifier, open_table, plain_path, read_table
+from espnet.data.containers import Entry, StoreOptions, write_table
+from espnet.data.tables import (
+    is_specifier,
+    parse_wspecifier,
+    plain_path,
+    read_table,
+)
 from espnet.utils.errors import UserError
 
 MATRIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -28,9 +34,8 @@ def test_what_one_specifier_writes_another_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, back: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with open_table(out) as writer:
-        writer.write("k1", MATRIX)
-        writer.write("k2", MATRIX + 1)
+    entries = [Entry("k1", MATRIX), Entry("k2", MATRIX + 1)]
+    assert write_table(entries, out, StoreOptions()) == 2
     if back == "scp,p:b":  # permissive reading would hide what is missing
         with pytest.raises(UserError, match="is no rspecifier"):
             list(read_table(back))
@@ -45,7 +50,7 @@ def test_what_one_specifier_writes_another_reads(
 )
 def test_other_outputs_are_refused(text: str) -> None:
     with pytest.raises(UserError, match=re.escape(f"'{text}' is no wspecifier")):
-        open_table(text)
+        parse_wspecifier(text)
 
 
 @pytest.mark.parametrize(
