@@ -65,6 +65,7 @@ SCRIPTS = [
     "perturb_data_dir_speed.sh",
     "remove_longshortdata.sh",
     "data/get_utt2num_frames.sh",
+    "data/modify_speaker_info.sh",
 ]
 
 
@@ -206,6 +207,30 @@ def test_frames_are_counted(call: Script, tmp_path: Path) -> None:
         "remove_longshortdata.sh: dropped 1 with 10 frames or fewer",
         "remove_longshortdata.sh: dropped 1 with 250 frames or more",
     ]
+
+
+@pytest.mark.parametrize(
+    "options, speakers",
+    [
+        (["--utts-per-spk-max", "1"], "s1-a s1-b s2-a"),
+        (["--utts-per-spk-max", "2", "--respect-speaker-info", "false"], "s1-a s2-a"),
+        (["--seconds-per-spk-max", "5"], "s1-a s2-a"),
+        (["--seconds-per-spk-max", "4"], "s1-a s1-b s2-a"),
+        ([], "s1-a s2-a"),
+    ],
+)
+def test_speakers_are_cut(
+    call: Script, tmp_path: Path, options: list[str], speakers: str
+) -> None:
+    (tmp_path / "d/utt2dur").write_text("s1-a 2\ns1-b 3\ns2-a 1\n")
+    call("data/modify_speaker_info.sh", *options, "d", "new")
+    of = dict(line.split() for line in lines(tmp_path / "new/utt2spk"))
+    assert sorted(set(of.values())) == speakers.split()
+    assert list(of) == ["s1-a", "s1-b", "s2-a"]
+    assert [line.split()[0] for line in lines(tmp_path / "new/spk2utt")] == (
+        speakers.split()
+    )
+    call("validate_data_dir.sh", "--no-feats", "new")
 
 
 def test_lengths(call: Script, tmp_path: Path) -> None:

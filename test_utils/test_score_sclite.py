@@ -183,7 +183,8 @@ def test_results_that_cannot_be_scored(
         (["exp/x", "dict.txt"], "exp/x: no such directory; decode first"),
         (["exp/m/decode_test", "nodict"], "nodict: dictionary cannot be read"),
         (["exp/m/decode_test"], "no dictionary: score_sclite.sh [options]"),
-        (["--num-spkrs", "2", "exp/m/decode_test", "dict.txt"], "2 is not supported"),
+        (["--num-spkrs", "0", "exp/m/decode_test", "dict.txt"], "0 must be 1 or more"),
+        (["--num-spkrs", "2", "exp/m/decode_test", "dict.txt"], "'s02-b': no speaker"),
         (["--nlsyms", "no", "exp/m/decode_test", "dict.txt"], "--nlsyms: no: no such"),
         (["--filter", "no", "exp/m/decode_test", "dict.txt"], "--filter: no: no such"),
         (
@@ -271,3 +272,49 @@ def test_a_report_without_sums_is_named(work: Path) -> None:
     (folder / "result.txt").write_text("cut off")
     done = run(work, "show_result.sh")
     assert "exp/m/decode_test/result.txt: has no Sum/Avg row" in done.stderr
+
+
+def test_two_speakers_are_scored_by_the_best_assignment(work: Path) -> None:
+    swapped = {"utt2spk": "x", "output": [DAY["output"], GOOD["output"]]}
+    for ref, hyp in ((0, 1), (1, 0)):  # the hypotheses of the other reference
+        outputs = [dict(output) for output in swapped["output"][ref]]
+        other = (GOOD if hyp else DAY)["output"][0]
+        outputs[0] |= {key: other[key] for key in ("rec_tokenid", "rec_token")}
+        swapped["output"][ref] = outputs
+    folder = work / "exp/two"
+    write_parts(folder, {1: {"u1": swapped}})
+    done = run(work, "score_sclite.sh", "--num-spkrs", "2", "exp/two", "dict.txt")
+    assert done.returncode == 0, done.stderr
+    names = {f"result_r{ref}h{hyp}.txt" for ref in (1, 2) for hyp in (1, 2)}
+    assert names <= {path.name for path in folder.iterdir()}
+    _, total, rate, count, *body = (
+        (folder / "min_perm_result.json").read_text().splitlines()
+    )
+    # G O O D <space> D A Y against G O D <space> D E Y: one deleted, one substituted;
+    # <noise> D A Y against D A Y <space> A: one deleted, two inserted
+    assert total == "Total Scores: (#C #S #D #I) 9 1 2 2"
+    assert rate == f"Error Rate:   {500 / 12:.2f}" and count == "Total Utts:  1"
+    assert total in done.stdout and rate in done.stdout
+    entry = json.loads("\n".join(body))["utts"]["u1"]
+    assert set(entry) == {"r1h2", "r2h1", "Scores"}
+
+
+def test_texts_are_scored_without_a_dictionary(work: Path) -> None:
+    output = {"text": "Good day, all.", "rec_text": "good<eos>"}
+    utts = {"a-1": {"output": [output | {"rec_text": "Good day all<eos>"}]}}
+    utts["a-2"] = {"output": [output | {"rec_text": "Good day, al<eos>"}]}
+    write_parts(work / "exp/texts", {1: utts})
+    done = run(work, "score_sclite_wo_dict.sh", "--wer", "true", "exp/texts")
+    assert done.returncode == 0, done.stderr
+    folder = work / "exp/texts"
+    assert (folder / "ref.trn").read_text().startswith("G o o d <space> d a y <space>")
+    assert "Good day all (a_1)" in (folder / "ref.wrd.trn").read_text()
+    assert "Good day, all. (a_1)" in (folder / "ref_org.wrd.trn").read_text()
+
+    def errors(name: str) -> list[str]:
+        blocks = (folder / name).read_text().splitlines()
+        return [line.split(")")[1].strip() for line in blocks if "Scores:" in line]
+
+    assert errors("result.txt") == ["12 0 0 0", "11 0 1 1"]
+    assert errors("result.wrd.txt") == ["3 0 0 0", "1 2 0 0"]
+    assert errors("result_w_punc.wrd.txt") == ["1 2 0 0", "2 1 0 0"]

@@ -229,6 +229,33 @@ def perturb_data_dir_speed(parser: Parser, words: Sequence[str]) -> None:
     datadir_change.perturb_speed(args.src, args.dst, args.factor)
 
 
+def modify_speaker_info(parser: Parser, words: Sequence[str]) -> None:
+    """Write a data directory with each speaker cut into several of few utterances."""
+    for name, kind, text in [
+        ("utts-per-spk-max", int, "utterances of a new speaker at most"),
+        ("seconds-per-spk-max", float, "seconds of a new speaker at most"),
+    ]:
+        text = f"{text}; -1: any number"
+        parser.add_argument(f"--{name}", type=kind, default=-1, help=text)
+    parser.add_argument(
+        "--respect-speaker-info",
+        type=yes_no,
+        default=True,
+        help="a new speaker has the utterances of one old speaker only",
+    )
+    for name in ("src", "dst"):
+        parser.add_argument(name)
+    args = parser.parse(words)
+    count = datadir_change.split_speakers(
+        args.src,
+        args.dst,
+        most_utts=args.utts_per_spk_max,
+        most_seconds=args.seconds_per_spk_max,
+        respect_speakers=args.respect_speaker_info,
+    )
+    say(parser, [f"{count} speakers in {args.dst}"])
+
+
 def get_utt2num_frames(parser: Parser, words: Sequence[str]) -> None:
     """Write utt2num_frames from the headers of the matrices in feats.scp."""
     for name in ("nj", "cmd"):
@@ -309,6 +336,7 @@ COMMANDS: dict[str, Callable[[Parser, Sequence[str]], None]] = {
         copy_data_dir,
         perturb_data_dir_speed,
         get_utt2num_frames,
+        modify_speaker_info,
         remove_longshortdata,
     )
 }

@@ -9,11 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from espnet.data.manifest import Utts, read_utts
-from espnet.scoring.trn import from_results, write_trn
+from espnet.data.manifest import read_utts
+from espnet.scoring.trn import from_results, of_speaker, write_trn
 from espnet.text.dictionary import Dictionary
-from espnet.utils.errors import DataError, UserError, run_command
-from espnet.utils.lines import shorten
+from espnet.utils.errors import UserError, run_command
 from espnet.utils.options import OptionParser
 
 
@@ -26,25 +25,6 @@ def parser() -> OptionParser:
     add("--refs", nargs="+", required=True, help="a file for each speaker")
     add("--hyps", nargs="+", required=True, help="a file for each speaker")
     return parser
-
-
-def of_speaker(utts: Utts, path: str, speaker: int) -> Utts:
-    """The utterances with the hypotheses of one speaker of a mixture.
-
-    Raises:
-        DataError: utterances whose output has no list for that speaker.
-    """
-    chosen: Utts = {}
-    problems = []
-    for utt, entry in utts.items():
-        speakers = entry.get("output") or []
-        if len(speakers) > speaker and isinstance(speakers[speaker], list):
-            chosen[utt] = {**entry, "output": speakers[speaker]}
-        else:
-            problems.append(f"{path}: utterance '{utt}': no speaker {speaker + 1}")
-    if problems:
-        raise DataError(shorten(problems))
-    return chosen
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int | None:
     reports = score_directory(Path(args.result_dir), Path(dictionary), options)
     for kind, path in reports.items():
         print(f"{TITLES[kind]}: full report in {path}")
-        print("\n".join(summary(path.read_text(encoding="utf-8"))))
+        text = path.read_text(encoding="utf-8")
+        print("\n".join(summary(text) or text.splitlines()[:4]))
     return 0
 
 

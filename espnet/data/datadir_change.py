@@ -136,6 +136,60 @@ def copy(
     )
 
 
+def split_speakers(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    most_utts: int = -1,
+    most_seconds: float = -1.0,
+    respect_speakers: bool = True,
+) -> int:
+    """Copy a directory, with speakers cut into smaller ones.
+
+    A new speaker has the id of his first utterance, so that the tables stay sorted.
+
+    Args:
+        src: the directory to read; for ``most_seconds`` it must have ``utt2dur``.
+        dst: the directory to write.
+        most_utts: utterances of a new speaker at most; below 1: any number.
+        most_seconds: seconds of a new speaker at most, if he has several utterances;
+            0 or less: any number.
+        respect_speakers: a new speaker's utterances are of one old speaker.
+
+    Returns:
+        The number of speakers.
+
+    Raises:
+        UserError: there is no ``utt2dur``, or an utterance is not in it.
+    """
+    speakers = read_table(Path(src, "utt2spk"))
+    seconds: Mapping[str, str] = {}
+    if most_seconds > 0:
+        seconds = read_table(Path(src, "utt2dur"))
+        missing = [utt for utt in speakers if utt not in seconds]
+        if missing:
+            raise UserError(f"{src}/utt2dur: has no line for '{missing[0]}'")
+    chosen: dict[str, str] = {}
+    new, old, count, total = "", "", 0, 0.0
+    for utt, speaker in speakers.items():
+        length = float(seconds.get(utt, 0.0))
+        if (
+            not new
+            or (respect_speakers and speaker != old)
+            or 0 < most_utts <= count
+            or 0 < most_seconds < total + length
+        ):
+            new, count, total = utt, 0, 0.0
+        chosen[utt], old = new, speaker
+        count, total = count + 1, total + length
+    copy(src, dst)
+    write_table(Path(dst, "utt2spk"), chosen)
+    write_table(Path(dst, "spk2utt"), spk2utt_of(chosen))
+    for of_speakers in ("cmvn.scp", "spk2gender"):
+        Path(dst, of_speakers).unlink(missing_ok=True)
+    return len(set(chosen.values()))
+
+
 def perturb_speed(src: str | Path, dst: str | Path, factor: str) -> None:
     """Write a directory whose audio is ``factor`` times as fast.
 

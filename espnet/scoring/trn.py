@@ -30,6 +30,20 @@ def write_trn(lines: Iterable[Line], path: str | Path) -> None:
         stream.writelines(f"{line}\n" for line in lines)
 
 
+def read_trn(path: str | Path) -> list[Line]:
+    """Read a trn file.
+
+    Raises:
+        UserError: there is none.
+        DataError: lines that do not end in ``(id)``.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    return parse_trn(text, path)
+
+
 def parse_trn(text: str, path: str | Path) -> list[Line]:
     """Lines of the text of a trn file.
 
@@ -50,6 +64,25 @@ def parse_trn(text: str, path: str | Path) -> list[Line]:
     if problems:
         raise DataError(shorten(problems))
     return lines
+
+
+def of_speaker(utts: dict[str, Any], path: str, speaker: int) -> dict[str, Any]:
+    """The utterances with the hypotheses of one speaker of a mixture.
+
+    Raises:
+        DataError: utterances whose output has no list for that speaker.
+    """
+    chosen: dict[str, Any] = {}
+    problems = []
+    for utt, entry in utts.items():
+        speakers = entry.get("output") or []
+        if len(speakers) > speaker and isinstance(speakers[speaker], list):
+            chosen[utt] = {**entry, "output": speakers[speaker]}
+        else:
+            problems.append(f"{path}: utterance '{utt}': no speaker {speaker + 1}")
+    if problems:
+        raise DataError(shorten(problems))
+    return chosen
 
 
 def from_results(
@@ -79,12 +112,42 @@ def from_results(
         except UserError as error:
             problems.append(f"{path}: utterance '{utt}': {error}")
         else:
-            speaker = str(entry.get("utt2spk") or utt).replace("-", "_")
-            refs.append(Line(f"{speaker}-{utt}", _split(reference)))
-            hyps.append(Line(f"{speaker}-{utt}", hypothesis))
+            refs.append(Line(line_name(utt, entry), _split(reference)))
+            hyps.append(Line(line_name(utt, entry), hypothesis))
     if problems:
         raise DataError(shorten(problems))
     return refs, drop(hyps, [EOS])
+
+
+def from_texts(
+    utts: Mapping[str, Mapping[str, Any]], path: str | Path, speaker: int, key: str
+) -> list[Line]:
+    """The lines of one speaker: ``text`` or ``rec_text`` of the best hypothesis.
+
+    Their ids are those of the utterances, with ``_`` for ``-``.
+
+    Raises:
+        DataError: utterances without it.
+    """
+    lines, problems = [], []
+    for utt, entry in utts.items():
+        try:
+            output = entry["output"][speaker]
+            best = output[0] if isinstance(output, list) else output
+            words = best[key].replace(EOS, "").split()
+        except (KeyError, IndexError, TypeError, AttributeError):
+            problems.append(f"{path}: utterance '{utt}': has no {key}")
+        else:
+            lines.append(Line(utt.replace("-", "_"), tuple(words)))
+    if problems:
+        raise DataError(shorten(problems))
+    return lines
+
+
+def line_name(utt: str, entry: Mapping[str, Any]) -> str:
+    """The id in a trn file, ``SPEAKER-UTTERANCE``, of an entry of data.json."""
+    speaker = str(entry.get("utt2spk") or utt).replace("-", "_")
+    return f"{speaker}-{utt}"
 
 
 def _hypothesis(best: Mapping[str, Any], dictionary: Dictionary) -> tuple[str, ...]:
