@@ -128,6 +128,26 @@ def test_mistakes(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "run.pl",
+        "stdout.pl",
+        "slurm.pl",
+        "queue.pl",
+        "queue-freegpu.pl",
+        "pbs.pl",
+        "ssh.pl",
+    ],
+)
+def test_help(run: Launcher, program: str) -> None:
+    result = run("--help", program=program)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"Usage: {program} [options] [JOB=1:N] LOG COMMAND")
+    about = (UTILS / program).read_text().split('"""')[1]
+    assert f"\n\n{about}\n\n" in result.stdout
+
+
 def test_stdout_pl_prints_the_output_too(run: Launcher, tmp_path: Path) -> None:
     result = run("x.log", "echo", "a;", "echo", "b", ">&2", program="stdout.pl")
     assert result.stdout == "a\nb\n"

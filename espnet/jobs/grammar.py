@@ -51,6 +51,20 @@ class Request:
         """``text`` (log or command) for one job; ``*`` stands for all."""
         return text.replace(self.name, str(job)) if self.name else text
 
+    @property
+    def max_jobs_run(self) -> int | None:
+        """``--max-jobs-run``, if given.
+
+        Raises:
+            UserError: it is not a number above 0.
+        """
+        if "max_jobs_run" not in self.options:
+            return None
+        count = self.number("max_jobs_run", 0)
+        if count == 0:
+            raise UserError("--max-jobs-run must be at least 1, got 0")
+        return count
+
     def number(self, option: str, default: int) -> int:
         """The whole number >= 0 given for ``--option``.
 

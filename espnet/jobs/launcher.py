@@ -5,27 +5,35 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from espnet.jobs.grammar import Request, parse
+from espnet.jobs.grammar import USAGE, Request, parse
+from espnet.jobs.outcome import Outcome
 from espnet.utils.errors import run_command
 
-Backend = Callable[[Request], Mapping[int, int]]
+Backend = Callable[[Request], Mapping[int, Outcome]]
 
+HELP = f"""\
+Usage: {{program}} {USAGE}
+
+{{about}}
+
+With JOB=1:N (or any other name) the command runs N times, with the job's number for
+each JOB in it and in LOG, which gets the output. Operators of the shell are written
+'|', '>', '&&'. Exit code 0 means that each job had that.
+
+Options:
+  --max-jobs-run N, -tc N   at most N jobs at once
+  --gpu N, --mem 2G, --num-threads N, --time T, ...
+                            what each job needs; on a cluster conf/slurm.conf and the
+                            like say how to ask for it, run.pl only counts GPUs
+  --config FILE             another file of that kind
+
+More: doc/clusters.md
+"""
 TAIL_LINES = 20
 TAIL_BYTES = 65536  # enough for TAIL_LINES of any log, cheap for a huge one
-HEADER_LINES = 3
-CODES: dict[int, str] = {
-    126: "found, but not allowed to run; is its executable bit set?",
-    127: "command not found; has path.sh been sourced?",
-}
-SIGNALS: dict[int, str] = {
-    signal.SIGKILL: "probably out of memory",
-    signal.SIGSEGV: "a crash in compiled code",
-    signal.SIGPIPE: "the reader at the end of a pipe ended first",
-}
 
 
 def launch(backend: Backend) -> None:
@@ -38,7 +46,7 @@ def run(words: Sequence[str], backend: Backend) -> int:
 
     Args:
         words: the arguments without the program's name.
-        backend: runs the jobs and gives each one's exit code (see :func:`describe`).
+        backend: runs the jobs and says how each one ended.
 
     Returns:
         0 if each job ended with 0, else 1.
@@ -46,29 +54,22 @@ def run(words: Sequence[str], backend: Backend) -> int:
     Raises:
         UserError: the arguments are wrong, or the backend cannot start.
     """
+    if words and words[0] in ("--help", "-h"):
+        about = (sys.modules["__main__"].__doc__ or "").strip()
+        print(HELP.format(program=os.path.basename(sys.argv[0]), about=about), end="")
+        return 0
     request = parse(words)
-    codes = backend(request)
-    failed = {job: code for job, code in sorted(codes.items()) if code != 0}
+    outcomes = backend(request)
+    failed = {job: end for job, end in sorted(outcomes.items()) if end.code != 0}
     if failed:
         print(_failure(request, failed), file=sys.stderr)
     return 1 if failed else 0
 
 
-def describe(code: int) -> str:
-    """An exit code in words; -S and 128 + S both say that signal S ended the job."""
-    number = -code if code < 0 else code - 128
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"exit code {code}" + (f": {CODES[code]}" if code in CODES else "")
-    words = f"exit code {128 + number}: killed by signal {number} ({name})"
-    return words + (f", {SIGNALS[number]}" if number in SIGNALS else "")
-
-
-def _failure(request: Request, failed: Mapping[int, int]) -> str:
+def _failure(request: Request, failed: Mapping[int, Outcome]) -> str:
     """What went wrong, where to read about it, and how to try again."""
     program = os.path.basename(sys.argv[0])
-    job, code = next(iter(failed.items()))
+    job, outcome = next(iter(failed.items()))
     log = request.fill(request.log, job)
     if len(request.jobs) == 1:
         lines = [f"job failed, log is in {log}"]
@@ -80,7 +81,7 @@ def _failure(request: Request, failed: Mapping[int, int]) -> str:
         lines = [f"{count}, log is in {every} ({request.name} = {numbers})"]
     lines.append(f"the last lines of {log}:")
     lines += [f"    {line}" for line in _tail(log)]
-    lines.append(f"this job ended with {describe(code)}")
+    lines += outcome.words
     lines.append(f"run it again with: {_rerun(request, job)}")
     return "\n".join(f"{program}: {line}" for line in lines)
 
@@ -96,8 +97,8 @@ def _tail(log: str) -> list[str]:
         return [f"(not readable: {error.strerror})"]
     frame = ("# Accounting: ", "# Ended (code ")
     lines = [line for line in lines if not line.startswith(frame)]
-    if start == 0:
-        lines = lines[HEADER_LINES:]
+    if start == 0 and "#" in lines:  # it ends the lines before the job's own
+        lines = lines[lines.index("#") + 1 :]
     return lines[-TAIL_LINES:] or ["(it printed nothing)"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from espnet.jobs.launcher import describe
+from espnet.jobs.outcome import describe
 
 
 @pytest.mark.parametrize(
