@@ -1,5 +1,6 @@
 # make demo     train and score a recogniser of spoken digits (no corpus needed)
 # make test     the tests; make lint the style; make recipes the small recipes for real
+# make doc      the documentation, into site/
 # make doctor   what works on this machine, and what to do where it does not
 #
 # The first call makes .venv and installs the tested versions into it. To use another
@@ -14,7 +15,7 @@ SHELL_FILES = $(shell git ls-files | xargs grep -lE '^\#!.*\b(ba)?sh\b' 2>/dev/n
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)
 
-.PHONY: demo test recipes lint format doctor install clean
+.PHONY: demo test recipes lint format doc doctor install clean
 
 install: $(VENV)/.installed
 
@@ -24,7 +25,7 @@ $(VENV)/.installed: setup.py tools/constraints.txt
 	       "module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "installing into $(VENV) (once; some minutes)"
 	@$(PIP_INSTALL) --upgrade pip
-	@$(PIP_INSTALL) -e '.[demo,test]'
+	@$(PIP_INSTALL) -e '.[demo,doc,test]'
 	@touch $@
 
 demo: install
@@ -46,8 +47,12 @@ format: install
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+doc: install
+	$(VENV)/bin/python -m mkdocs build --clean
+	@echo "open site/index.html"
+
 doctor: install
 	$(VENV)/bin/python -m tools.doctor
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-COMMANDS = ("asr_train", "asr_recog", "lm_train")
+COMMANDS = ("asr_train", "asr_recog", "asr_align", "asr_stream", "lm_train")
 
 setup(
     name="espnet",
@@ -28,8 +28,12 @@ setup(
         "pillow>=9.0",
     ],
     extras_require={
+        "hdf5": ["h5py>=3.8"],
         "demo": ["espeakng-loader>=0.2.4"],
+        "doc": ["mkdocs>=1.6"],
         "test": [
+            "h5py>=3.8",
+            "hypothesis>=6.100",
             "pytest>=8.0",
             "pytest-xdist>=3.5",
             "ruff>=0.9",

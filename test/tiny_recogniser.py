@@ -1,12 +1,16 @@
 """A recogniser of a few parameters, as a plug-in of tests: ``tiny_recogniser:E2E``.
 
-It has dropout, so that random numbers matter, and its options can make it fail.
+It has dropout, so that random numbers matter. Its options, and variables that name one
+of a process's forward passes, can make it fail.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import time
 from argparse import Namespace
 from dataclasses import dataclass
 
@@ -22,6 +26,9 @@ from espnet.utils.options import option, read_config
 class TinyOptions:
     units: int = option(8, "hidden units")
     step: int = option(1, "frames per encoder frame")
+    transformer_lr: float = option(0.5, "factor on noam's learning rate")
+    transformer_warmup_steps: int = option(5, "updates until it falls")
+    adim: int = option(8, "its dimension")
     nan_from: int = option(-1, "training minibatch whose loss becomes NaN")
     nan_until: int = option(-1, "the last such one")
 
@@ -55,8 +62,16 @@ class E2E(ASRInterface):
 
     def forward(self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor) -> Tensor:
         E2E.passes += 1
-        if E2E.passes == int(os.environ.get("TINY_KILL_AT", -1)):
+        if _is_due("TINY_KILL_AT"):
             os.kill(os.getpid(), signal.SIGKILL)
+        if _is_due("TINY_TERM_AT"):
+            _terminate_all()
+        if _is_due("TINY_MEMORY_AT"):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        if _is_due("TINY_FAIL_AT"):
+            raise ZeroDivisionError("a mistake in a plug-in")
+        if _is_due("TINY_SLEEP_AT"):
+            time.sleep(1.5)
         hs, hlens = self.encode_batch(xs_pad, ilens)
         log_p = self.ctc.log_softmax(hs)
         loss = torch.nn.functional.ctc_loss(
@@ -71,6 +86,8 @@ class E2E(ASRInterface):
             E2E.seen += 1
             if self.options.nan_from <= E2E.seen <= self.options.nan_until:
                 loss = loss * float("nan")
+        if _is_due("TINY_NAN_AT"):
+            loss = loss * float("nan")
         frames = log_p.argmax(-1)[:, :1]
         self.reported = {"loss": loss.detach(), "loss_ctc": loss.item()}
         if self.mtlalpha < 1:
@@ -94,3 +111,14 @@ class E2E(ASRInterface):
 
     def get_total_subsampling_factor(self) -> int:
         return self.options.step
+
+
+def _terminate_all() -> None:
+    """Ask this process and its children to end, as a queue does: from outside."""
+    pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+    kill = "kill -TERM " + " ".join(map(str, pids))
+    subprocess.run(["bash", "-c", kill], check=True)
+
+
+def _is_due(variable: str) -> bool:
+    return E2E.passes == int(os.environ.get(variable, -1))

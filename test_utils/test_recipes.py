@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from recipe_runs import GENERATED, ROOT, copy_recipes, environment, lines_of, run_in
 
 from espnet.asr.recog_options import RecogOptions
 from espnet.asr.train_options import parse_train_options
@@ -29,11 +30,10 @@ from espnet.data.kaldi_options import FbankOptions, PitchOptions, read_options
 from espnet.lm.train_options import parse_lm_train_options
 from espnet.nets.pytorch_backend.lm.options import full_name
 from espnet.nets.search_options import SearchOptions
+from espnet.transform.transformation import Transformation
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.options import parse_options, read_config
 
-ROOT = Path(__file__).resolve().parents[1]
-GENERATED = ("data", "dump", "exp", "fbank", "downloads", "tensorboard")
 RECIPES = sorted(path.parent for path in (ROOT / "egs").glob("*/asr1/run.sh"))
 SHELL_FILES = sorted(
     path
@@ -65,27 +65,11 @@ def source_files(folder: Path) -> Iterator[Path]:
 
 
 CONFIGS = [p for p in source_files(ROOT / "egs") if p.suffix == ".yaml"]
-TRAIN_CONFIGS = [p for p in CONFIGS if p.name.startswith("train")]
+TRAIN_CONFIGS = [p for p in CONFIGS if p.name.startswith(("train", "finetune"))]
+PREPROCESS_CONFIGS = [p for p in CONFIGS if p.name.startswith(("specaug", "preproc"))]
 DECODE_CONFIGS = [p for p in CONFIGS if p.name.startswith("decode")]
 LM_CONFIGS = [p for p in CONFIGS if p.name.startswith("lm")]
 KALDI_CONFIGS = [p for p in source_files(ROOT / "egs") if p.suffix == ".conf"]
-
-
-def environment() -> dict[str, str]:
-    """As a user's, with the Python that runs the tests first."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    return {**kept, "PATH": path}
-
-
-def run_in(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["./run.sh", *map(str, arguments)],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        encoding="utf-8",
-    )
 
 
 @pytest.fixture
@@ -93,27 +77,19 @@ def copy(tmp_path: Path) -> Callable[[str], Path]:
     """``copy("yesno")``: that recipe without what it generated, in a new tree."""
 
     def make(corpus: str) -> Path:
-        for name in ("espnet", "utils"):
-            (tmp_path / name).symlink_to(ROOT / name)
-        ignore = shutil.ignore_patterns(*GENERATED)
-        for name in {corpus, "an4"}:  # others link to files of an4
-            source, target = ROOT / "egs" / name, tmp_path / "egs" / name
-            shutil.copytree(source, target, symlinks=True, ignore=ignore)
+        copy_recipes(tmp_path)
         return tmp_path / "egs" / corpus / "asr1"
 
     return make
 
 
-def lines_of(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
-
-
 # ---- the files of all recipes
 
 
-def test_the_four_corpora_have_recipes() -> None:
+def test_the_corpora_have_recipes() -> None:
     assert {path.parent.name for path in RECIPES} >= {
-        *("an4", "mini_an4", "yesno", "digits")
+        *("an4", "mini_an4", "yesno", "digits"),
+        *("wsj", "chime4", "tedlium2", "librispeech", "vivos"),
     }
 
 
@@ -178,7 +154,15 @@ def test_help_is_the_manual(recipe: Path) -> None:
 
 def test_every_config_has_a_command() -> None:
     assert TRAIN_CONFIGS and DECODE_CONFIGS and LM_CONFIGS and KALDI_CONFIGS
-    assert not {*CONFIGS} - {*TRAIN_CONFIGS} - {*DECODE_CONFIGS} - {*LM_CONFIGS}
+    known = {*TRAIN_CONFIGS, *DECODE_CONFIGS, *LM_CONFIGS, *PREPROCESS_CONFIGS}
+    assert {*CONFIGS} == known
+
+
+@pytest.mark.parametrize("config", PREPROCESS_CONFIGS, ids=name_of)
+def test_preprocess_config_keeps_the_shape(config: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 83)).astype(np.float32)
+    (done,) = Transformation(config)([x], train=True)
+    assert done.shape == x.shape and not np.array_equal(done, x)
 
 
 @pytest.mark.parametrize("config", TRAIN_CONFIGS, ids=name_of)
@@ -235,6 +219,9 @@ def test_kaldi_config_parses(config: Path) -> None:
         (["4"], "unexpected argument '4'"),
         (["--backend", "chainer"], "'chainer' is not built, only pytorch"),
         (["--feats", "mfcc"], "'mfcc' is none of fbank_pitch, fbank"),
+        (["--n-average", "all"], "--n-average wants a whole number, got 'all'"),
+        (["--n-average", "-1"], "--n-average must be 0 or more, got -1"),
+        (["--metric", "wer"], "--metric: 'wer' is none of acc, bleu, cer, cer_ctc"),
         (["--skip-lm-training", "no"], "wants true or false, got 'no'"),
         (
             ["--skip-lm-training", "false", "--lm-config", "no.yaml"],
@@ -272,10 +259,10 @@ def test_both_spellings_and_odd_values_reach_the_stages(
 def test_cmd_sh_names_the_backends_there_are(copy: Callable[[str], Path]) -> None:
     recipe = copy("an4")
     text = (recipe / "cmd.sh").read_text(encoding="utf-8")
-    (recipe / "cmd.sh").write_text(text.replace("=local", "=slurm"), encoding="utf-8")
+    (recipe / "cmd.sh").write_text(text.replace("'local'", "slum"), encoding="utf-8")
     done = run_in(recipe, "--ngpu", 0)
     assert done.returncode == 1
-    assert "cmd_backend is 'slurm', but only local and stdout exist" in done.stderr
+    assert "cmd_backend is 'slum', which is none of local, stdout, sge" in done.stderr
 
 
 # ---- stages and failures, on a recipe that does nothing
@@ -435,9 +422,13 @@ def test_a_missing_corpus_is_one_error(
     done = run_in(folder, "--stage", 0, "--datadir", place, "--ngpu", 0, *options)
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if " error: " in line]
-    assert errors == [
-        f"fetch_corpus.py: error: --datadir: there is no folder '{place}'"
-    ]
+    named = {  # what is not public has options of its own
+        "wsj": f"wsj_prep.py: error: --wsj0: there is no folder '{place}/wsj0'",
+        "chime4": f"chime4_prep.py: error: {place}/CHiME3/data/audio/16kHz: no such",
+    }
+    public = f"fetch_corpus.py: error: --datadir: there is no folder '{place}'"
+    assert errors[0].startswith(named.get(recipe.parent.name, public))
+    assert len(errors) == (2 if recipe.parent.name == "wsj" else 1)
     assert not (folder / "data").exists()
 
 
@@ -628,7 +619,7 @@ def test_mini_an4_from_archive_to_scores(
     results = recipe / "exp" / "train_nodev_pytorch_train" / "results"
     assert {path.name for path in results.iterdir()} >= {
         *("model.json", "model.loss.best", "model.acc.best", "log"),
-        *("loss.png", "acc.png", "snapshot.ep.5"),
+        *("loss.png", "acc.png", "snapshot.ep.5", "model.val2.avg.best"),
     }
     again = run_in(recipe, "--stage", 5, "--recog-model", "model.val5.avg.best")
     assert again.returncode == 1

@@ -9,8 +9,14 @@
 # shellcheck source=utils/recipe.sh
 . recipe.sh
 option_files=("${BASH_SOURCE[0]}")
+# shellcheck source=utils/sets.sh
+. sets.sh
 # shellcheck source=utils/lm.sh
 . lm.sh
+# shellcheck source=utils/average.sh
+. average.sh
+# shellcheck source=utils/recogniser.sh
+. recogniser.sh
 
 # general
 backend=pytorch                # only pytorch is built
@@ -51,7 +57,7 @@ preprocess_config=             # on-the-fly preprocessing of asr_train.py; empty
 
 # decoding
 decode_config=conf/decode.yaml # options of asr_recog.py
-recog_model=model.acc.best     # file in results/ to decode with
+recog_model=model.acc.best     # file in results/ to decode with; given: no average
 
 stages=(
     "-1 download     Data Download"
@@ -78,7 +84,7 @@ stem() {
 # Checks the options and names what follows from them.
 names() {
     configure
-    want_number ngpu decode_ngpu nj N dev_utts
+    want_number ngpu decode_ngpu nj N dev_utts maxframes maxchars
     [ "${backend}" = pytorch ] || die "option --backend: '${backend}' is not built, only" \
         "pytorch is; leave the option out (the results are the same ones)"
     [[ ${feats} =~ ^fbank(_pitch)?$ ]] \
@@ -108,6 +114,7 @@ names() {
     fi
     expdir=exp/${expname}
     lm_names
+    average_names
 }
 
 # check_gpu COUNT OPTION: jobs that run on this machine need its GPU. (Asked first of
@@ -122,19 +129,6 @@ check_gpu() {
 # feat_dir SET: where the normalised features and the json of a set are.
 feat_dir() { echo "${dumpdir}/$1/delta${do_delta}"; }
 
-# The data directories that stage 0 makes, and those that training and decoding use.
-prepared_sets() {
-    local set
-    for set in $(used_sets); do
-        case ${set} in
-            "${train_set}" | "${train_dev}") [ "${dev_utts}" -gt 0 ] || echo "${set}" ;;
-            *) echo "${set}" ;;
-        esac
-    done
-    [ "${dev_utts}" -eq 0 ] || echo train
-}
-used_sets() { tr ' ' '\n' <<< "${train_set} ${train_dev} ${recog_set}" | sort -u; }
-
 prepare_data() {
     local set
     data_prep
@@ -145,18 +139,18 @@ prepare_data() {
 
 features() {
     local set logs total options=(--cmd "${train_cmd}" --nj "${nj}")
-    local feat_options=(--write_utt2num_frames true --fbank-config "${fbank_config}")
-    [ "${feats}" = fbank ] || feat_options+=(--pitch-config "${pitch_config}")
     for set in $(prepared_sets); do
-        "make_${feats}.sh" "${options[@]}" "${feat_options[@]}" \
-            "data/${set}" "exp/make_fbank/${set}" fbank
-        fix_data_dir.sh "data/${set}"
+        make_features "${set}"
     done
     if [ "${dev_utts}" -gt 0 ]; then
         total=$(wc -l < data/train/feats.scp)
-        subset_data_dir.sh --first data/train "${dev_utts}" "data/${train_dev}"
-        subset_data_dir.sh --last data/train $((total - dev_utts)) "data/${train_set}"
+        subset_data_dir.sh --first data/train "${dev_utts}" "data/$(source_of "${train_dev}")"
+        subset_data_dir.sh --last data/train $((total - dev_utts)) \
+            "data/$(source_of "${train_set}")"
     fi
+    for set in $(used_sets); do
+        derive "${set}"
+    done
     compute-cmvn-stats.py "scp:data/${train_set}/feats.scp" "data/${train_set}/cmvn.ark"
     for set in $(used_sets); do
         case ${set} in
@@ -195,6 +189,7 @@ train_asr() {
     local options=()
     [ -z "${preprocess_config}" ] || options+=(--preprocess-conf "${preprocess_config}")
     [ -z "${seed}" ] || options+=(--seed "${seed}")
+    keep_recogniser
     echo "to watch: tail -f ${expdir}/train.log"
     training_job "${expdir}/train.log" \
         asr_train.py --config "${train_config}" "${options[@]}" \
@@ -209,14 +204,16 @@ train_asr() {
 decode() {
     [ -d "${expdir}/results" ] || die "${expdir}/results: no such folder; train the" \
         "network first (stage 4), with the same --tag and --train-config"
+    average
     [ -f "${expdir}/results/${recog_model}" ] || die "option --recog-model:" \
         "${expdir}/results has no '${recog_model}', only" \
         "$(cd "${expdir}/results" && echo model.*.best snapshot.*)"
     [ "${#lm_options[@]}" = 0 ] || [ -f "${lm_options[1]}" ] || die "${lm_options[1]}: no" \
         "such file; train the language model (stage 3), or use --skip-lm-training true"
+    keep_recogniser -n
     each "${recog_set}" decode_set
     show_result.sh --maxdepth 0 "${expdir}" | sed -n '/^### /,$p'
-    echo "reports:          ${expdir}/decode_*/result.wrd.txt"
+    echo "reports:          ${expdir}/decode_*/{result.wrd.txt,report.html}"
     echo "training curves:  ${expdir}/results/*.png"
     [ ! -d "${expdir}/results/att_ws" ] || echo "attention plots:  ${expdir}/results/att_ws"
 }
@@ -238,4 +235,5 @@ decode_set() {
         --result-label "${dir}/data.JOB.json" --model "${expdir}/results/${recog_model}" \
         "${lm_options[@]}"
     score_sclite.sh --wer true "${options[@]}" "${dir}" "${dict}" > "${dir}/log/score.log"
+    report.py --data "data/$1" "${dir}" >> "${dir}/log/score.log" || echo "no ${dir}/report.html" >&2
 }

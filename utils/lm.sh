@@ -41,16 +41,19 @@ lm_names() {
     fi
 }
 
-# lm_tokens SET: the transcripts of a set as the language model reads them.
+# A recipe may print more sentences to train on than the transcripts are.
+lm_sentences() { :; }
+
+# lm_tokens: sentences, as the language model reads them.
 lm_tokens() {
     local options=()
     [ -z "${nlsyms}" ] || options=(-l "${nlsyms}")
     if [ "${use_wordlm}" = true ]; then
-        cut -d ' ' -f 2- "data/$1/text"
+        cat
     elif [ -n "${nbpe}" ]; then
-        cut -d ' ' -f 2- "data/$1/text" | spm_encode --model="${bpe_model}.model"
+        spm_encode --model="${bpe_model}.model"
     else
-        text2token.py -s 1 -n 1 "${options[@]}" "data/$1/text" | cut -d ' ' -f 2-
+        text2token.py -n 1 "${options[@]}" | sed "s/^ //"
     fi
 }
 
@@ -60,9 +63,12 @@ train_lm() {
         return
     fi
     mkdir -p "${lm_text}"
-    lm_tokens "${train_set}" > "${lm_text}/train.txt"
-    lm_tokens "${train_dev}" > "${lm_text}/valid.txt"
-    lm_tokens "${recog_set##* }" > "${lm_text}/test.txt"
+    {
+        cut -d ' ' -f 2- "data/${train_set}/text"
+        lm_sentences
+    } | lm_tokens > "${lm_text}/train.txt"
+    cut -d ' ' -f 2- "data/${train_dev}/text" | lm_tokens > "${lm_text}/valid.txt"
+    cut -d ' ' -f 2- "data/${recog_set##* }/text" | lm_tokens > "${lm_text}/test.txt"
     [ "${use_wordlm}" = false ] \
         || text2vocabulary.py -s "${lm_vocabsize}" -o "${lm_dict}" "${lm_text}/train.txt"
     echo "to watch: tail -f exp/${lmexpname}/train.log"

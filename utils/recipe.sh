@@ -86,7 +86,8 @@ want_file() {
 
 # training_job LOG COMMAND...: on the CPU the one process may have all cores, and must not
 # spin while it waits for its threads, or it stands still beside other programs. Huge pages
-# halve the time that large temporary tensors cost.
+# halve the time that large temporary tensors cost. One that a queue asked to end before it
+# was done succeeds, but the stages after it must not.
 training_job() {
     local threads=1
     [ "${ngpu}" -gt 0 ] || threads=$(
@@ -94,6 +95,8 @@ training_job() {
     )
     OMP_NUM_THREADS=${threads} OMP_WAIT_POLICY=passive \
         GLIBC_TUNABLES=glibc.malloc.hugetlb=1 ${cuda_cmd} --gpu "${ngpu}" "$@"
+    ! grep -qs '^stopped by SIGTERM' "$1" \
+        || die "training was asked to end before it was done ($1); it goes on from there"
 }
 
 # want_packages NAME...: Python must find these (they are not imported: that takes time).

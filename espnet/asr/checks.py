@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from espnet.asr.train_options import TrainOptions
-from espnet.data.loading import LOADERS
+from espnet.data.loading import LOADERS, file_of
 from espnet.data.manifest import Utts, dimensions, load_manifest, shorten
 from espnet.nets.asr_interface import ASRInterface
 from espnet.text.dictionary import Dictionary
@@ -31,16 +31,21 @@ class Corpus:
     Attributes:
         train: utterances to train on.
         valid: utterances to validate on.
-        idim: feature dimension.
+        idim: feature dimension; a list of them for models of several inputs.
         odim: size of the output layer.
         char_list: token of each output.
     """
 
     train: Utts
     valid: Utts
-    idim: int
+    idim: int | list[int]
     odim: int
     char_list: list[str]
+
+    @property
+    def idims(self) -> list[int]:
+        """The feature dimension of each input."""
+        return [self.idim] if isinstance(self.idim, int) else self.idim
 
 
 def checked_corpus(options: TrainOptions) -> Corpus:
@@ -60,6 +65,7 @@ def checked_corpus(options: TrainOptions) -> Corpus:
     train_json, valid_json = str(options.train_json), str(options.valid_json)
     train, valid = load_manifest(train_json), load_manifest(valid_json)
     idim, odim = dimensions(valid, valid_json)
+    idims = [idim, *_further(valid, valid_json, options.num_encs)]
     if odim != dictionary.odim:
         raise UserError(
             f"{options.dict}: has {len(dictionary.tokens)} tokens, which makes "
@@ -71,37 +77,41 @@ def checked_corpus(options: TrainOptions) -> Corpus:
         f"{path}: utterance '{uttid}': {problem}"
         for path, utts in ((train_json, train), (valid_json, valid))
         for uttid, entry in utts.items()
-        for problem in _problems(entry, idim, odim, known)
+        for problem in _problems(entry, idims, odim, known)
     ]
     if problems:
         raise DataError(shorten(problems))
-    return Corpus(train, valid, idim, odim, dictionary.char_list)
+    chosen = idims if len(idims) > 1 else idim
+    return Corpus(train, valid, chosen, odim, dictionary.char_list)
+
+
+def _further(utts: Utts, path: str, count: int) -> list[int]:
+    """Feature dimensions of the inputs after the first.
+
+    Raises:
+        UserError: the first utterance has fewer inputs than ``count``.
+    """
+    uttid, entry = next(iter(utts.items()))
+    if len(entry["input"]) < count:
+        raise UserError(
+            f"num-encs: {count}: utterance '{uttid}' of {path} has "
+            f"{len(entry['input'])} inputs; make the file with data2json.sh --feat "
+            "a.scp,b.scp"
+        )
+    return [int(source["shape"][-1]) for source in entry["input"][1:count]]
 
 
 def _problems(
-    entry: dict[str, Any], idim: int, odim: int, known: dict[str, bool]
+    entry: dict[str, Any], idims: list[int], odim: int, known: dict[str, bool]
 ) -> Iterator[str]:
     """What is wrong with one utterance; ``known`` keeps which files exist."""
-    source = entry["input"][0]
-    if len(entry["input"]) > 1:
-        yield f"has {len(entry['input'])} inputs; models of several are not built"
-    kind = source.get("filetype", "mat")
-    if kind not in LOADERS:
-        yield one_of("filetype", kind, LOADERS)
-    if source["shape"][-1] != idim:
+    if len(entry["input"]) != len(idims):
         yield (
-            f"features have dimension {source['shape'][-1]}, the model's input has "
-            f"{idim} (from the first utterance of --valid-json); use the same features"
+            f"has {len(entry['input'])} inputs, the model {len(idims)} (--num-encs); "
+            "use data of as many"
         )
-    place = source["feat"]
-    path = place.rpartition(":")[0] or place
-    if path not in known:
-        known[path] = os.path.exists(path)
-        if not known[path]:
-            yield (
-                f"feature file '{path}' does not exist; start in the recipe's folder, "
-                "or make the features again (stage 1)"
-            )
+    for source, idim in zip(entry["input"], idims, strict=False):
+        yield from _source_problems(source, idim, known)
     tokens = entry["output"][0].get("tokenid")
     if tokens is None:
         yield "output[0].tokenid is missing; make the file with data2json.sh"
@@ -112,6 +122,34 @@ def _problems(
             f"token id {highest} is not in the dictionary, whose ids end at "
             f"{odim - 2}; make the file again with it (stage 2)"
         )
+
+
+def _source_problems(
+    source: dict[str, Any], idim: int, known: dict[str, bool]
+) -> Iterator[str]:
+    """What is wrong with one input of an utterance."""
+    place, kind, shape = source["feat"], source.get("filetype", "mat"), source["shape"]
+    if kind not in LOADERS:
+        yield one_of("filetype", kind, LOADERS)
+        return
+    if len(shape) != 2:
+        yield (
+            f"shape {shape} is not that of features (frames, dimension); if it is "
+            "sound, give data2json.sh the --preprocess-conf of training"
+        )
+    elif shape[-1] != idim:
+        yield (
+            f"features have dimension {shape[-1]}, the model's input has {idim} (from "
+            "the first utterance of --valid-json); use the same features"
+        )
+    path = file_of(place, kind)
+    if path not in known:
+        known[path] = os.path.exists(path) or place.rstrip().endswith("|")
+        if not known[path]:
+            yield (
+                f"feature file '{path}' does not exist; start in the recipe's folder, "
+                "or make the features again (stage 1)"
+            )
 
 
 def drop_unusable(
@@ -180,13 +218,14 @@ class OutputLengths:
 
     Args:
         model: the recogniser.
-        idim: its feature dimension.
+        idims: the feature dimension of each of its inputs; of a model of several, only
+            the subsampling factor counts.
         has_ctc: its loss has a CTC part.
     """
 
-    def __init__(self, model: ASRInterface, idim: int, has_ctc: bool) -> None:
+    def __init__(self, model: ASRInterface, idims: list[int], has_ctc: bool) -> None:
         self.model = model
-        self.idim = idim
+        self.idims = idims
         self.has_ctc = has_ctc
         self.factor = model.get_total_subsampling_factor()
         self._known: dict[int, int] = {}
@@ -197,6 +236,8 @@ class OutputLengths:
             return True
         if needed > math.ceil(frames / self.factor):
             return False
+        if len(self.idims) > 1:
+            return True
         if frames not in self._known:
             self._known[frames] = self._ask(frames)
         return needed <= self._known[frames]
@@ -204,7 +245,7 @@ class OutputLengths:
     @torch.no_grad()
     def _ask(self, frames: int) -> int:
         reference = next(self.model.parameters())
-        x = torch.zeros(frames, self.idim, device=reference.device)
+        x = torch.zeros(frames, self.idims[0], device=reference.device)
         was_training = self.model.training
         self.model.eval()
         try:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from espnet.asr.token_map import TokenMap
 from espnet.asr.train_options import InitOptions
 from espnet.train.weights import read_weights
 from espnet.utils.errors import DataError, UserError
@@ -22,10 +23,14 @@ _OF_LANGUAGE_MODEL = (
     (re.compile(r"^predictor\.embed\."), "dec.embed."),
     (re.compile(r"^predictor\.rnn\.(\d+)\.(\w+)$"), r"dec.decoder.\1.\2_l0"),
 )
+# the layers of an attention model's encoder are one module, a Transducer's are single
+_OF_ATTENTION_MODEL = re.compile(r"^(.*)\.nbrnn\.(\w+)_l(\d+)(_reverse)?$")
 RANDOM = "random"
 
 
-def initialise(model: nn.Module, options: InitOptions) -> str:
+def initialise(
+    model: nn.Module, options: InitOptions, char_list: Sequence[str] = ()
+) -> str:
     """Transfer and freeze what the options say.
 
     Freezing stops the gradient, no more: dropout stays, and a batch norm goes on
@@ -34,16 +39,19 @@ def initialise(model: nn.Module, options: InitOptions) -> str:
     Args:
         model: freshly made; loses ``requires_grad`` where it is frozen.
         options: files, and the beginnings of parameter names.
+        char_list: the model's tokens, for ``--init-map-tokens``.
 
     Returns:
-        A table of where each part of the model starts from and whether it is trained;
-        empty if nothing is transferred or frozen.
+        A table of where each part of the model starts from and whether it is trained,
+        and below it what was not taken; empty if nothing is transferred or frozen.
 
     Raises:
         UserError: no such file, or a beginning that fits no parameter.
         DataError: the part has other parameters in the file than in the model.
     """
     origins: dict[str, str] = {}
+    remarks: list[str] = []
+    files: dict[str, dict[str, Tensor]] = {}
     for option, path, mods in (
         ("enc-init", options.enc_init, options.enc_init_mods),
         ("dec-init", options.dec_init, options.dec_init_mods),
@@ -51,19 +59,79 @@ def initialise(model: nn.Module, options: InitOptions) -> str:
         if path:
             wanted = f"--{option} wants model.loss.best, model.acc.best or a snapshot"
             weights = read_weights(path, options.trust_checkpoint, wanted)
-            names = transfer(model, todays_names(weights), mods, f"{option}-mods", path)
+            weights = fitting(weights, model)
+            if options.init_map_tokens:
+                tokens = TokenMap.of(path, char_list)
+                weights = tokens.apply(weights, model.state_dict())
+                remarks.append(str(tokens))
+            names = transfer(model, weights, mods, f"{option}-mods", path)
             origins.update(dict.fromkeys(names, path))
+            files.setdefault(path, {}).update(weights)
     if options.freeze_mods:
         freeze(model, options.freeze_mods)
-    return table(model, origins) if origins or options.freeze_mods else ""
+    if not (origins or options.freeze_mods):
+        return ""
+    remarks += [left_out(path, files[path], origins) for path in files]
+    return "\n".join([table(model, origins), *filter(None, dict.fromkeys(remarks))])
 
 
-def todays_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights, those of a language model by the names that a decoder has for them."""
+def left_out(
+    source: str, weights: Mapping[str, Tensor], origins: Mapping[str, str]
+) -> str:
+    """A line on the parts of a file that were not taken; empty if all were."""
+    sizes: dict[str, int] = {}
+    for name, value in weights.items():
+        if origins.get(name) != source:
+            part = name.partition(".")[0]
+            sizes[part] = sizes.get(part, 0) + value.numel()
+    if not sizes:
+        return ""
+    parts = ", ".join(f"{part} ({sizes[part]:,} numbers)" for part in sizes)
+    return f"not taken from {source}, as no enc- or dec-init-mods name it: {parts}"
+
+
+def fitting(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights by the names that a model has for them.
+
+    The default language model becomes a Transducer's decoder, and the encoder of an
+    attention model that of a Transducer, if it is one without projections.
+
+    Args:
+        weights: of the model that is transferred from.
+        model: the one that is transferred to.
+    """
     named = {}
     for name, value in weights.items():
         for old, new in _OF_LANGUAGE_MODEL:
             name = old.sub(new, name)
+        named[name] = value
+    if any(".nbrnn." in name for name in model.state_dict()):
+        return named
+    return _single_layers(named)
+
+
+def _single_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Layers of ``nbrnn`` as layers of their own, whose directions are added.
+
+    An attention model lays both directions of a layer side by side, so that what reads
+    them has weights for each. A Transducer adds the two: so the weights are added, too.
+    """
+    reverse_name = ".nbrnn.weight_ih_l0_reverse"
+    two = {n.removesuffix(reverse_name) for n in weights if n.endswith(reverse_name)}
+    named = {}
+    for name, value in weights.items():
+        found = _OF_ATTENTION_MODEL.match(name)
+        if found:
+            part, kind, layer, reverse = found.groups()
+            fold = part in two and kind == "weight_ih" and layer != "0"
+            rnn = "birnn" if part in two else "rnn"
+            name = f"{part}.{rnn}{layer}.{kind}_l0{reverse or ''}"
+        else:
+            part, last, _ = name.partition(".l_last.weight")
+            fold = part in two and bool(last)
+        if fold:
+            forward, backward = value.chunk(2, 1)
+            value = forward + backward
         named[name] = value
     return named
 

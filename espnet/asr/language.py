@@ -12,10 +12,12 @@ from typing import Any, cast
 
 import torch
 
+from espnet.asr.quantize import quantize_loaded
 from espnet.asr.recog_options import RecogOptions
 from espnet.nets.beam_search import Scorer
 from espnet.nets.lm_interface import LMInterface
 from espnet.nets.pytorch_backend.lm.options import full_name
+from espnet.nets.scorer_interface import BatchScorer
 from espnet.nets.scorers.lm import LMScorer
 from espnet.nets.scorers.ngram import NGRAM_SCORERS, load_ngram
 from espnet.nets.scorers.word_lm import LookAheadWordLM, MultiLevelLM
@@ -65,11 +67,11 @@ def language_scorers(
     if options.rnnlm:
         tokens = load_language_model(options, "rnnlm")
         check_vocabulary(tokens, char_list)
-        move(tokens.model, device, dtype)
+        make_ready(tokens, options, device, dtype)
         scorers["lm"] = tokens.model.scorer()
     if options.word_rnnlm:
         words = load_language_model(options, "word_rnnlm")
-        move(words.model, device, dtype)
+        make_ready(words, options, device, dtype)
         scorers["lm"] = word_scorer(words, options, char_list, device, tokens)
     if options.ngram_model:
         model = load_ngram(options.ngram_model, char_list)
@@ -202,7 +204,7 @@ def word_scorer(
     if tokens is None:
         return LookAheadWordLM(reader.model, ids, char_list, device)
     inner = tokens.model.scorer()
-    if not isinstance(inner, LMScorer):
+    if not isinstance(inner, BatchScorer):
         raise UserError(
             f"{tokens.source}: {type(tokens.model).__name__} cannot take part in "
             "--multi-level-lm, only models of the toolkit can"
@@ -240,6 +242,18 @@ def word_ids(model: LanguageModel, path: str | None) -> dict[str, int]:
     return ids
 
 
-def move(model: LMInterface, device: torch.device, dtype: torch.dtype) -> None:
-    """Put a model on a device, in a number format."""
-    cast(torch.nn.Module, model).to(device=device, dtype=dtype)
+def make_ready(
+    model: LanguageModel,
+    options: RecogOptions,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Put a model on a device, in a number format, and quantise it if that is asked.
+
+    Raises:
+        UserError: there is nothing to quantise.
+    """
+    module = cast(torch.nn.Module, model.model)
+    module.to(device=device, dtype=dtype)
+    if options.quantize_lm_model:
+        quantize_loaded(module, options, model.source)

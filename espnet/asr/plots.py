@@ -14,8 +14,9 @@ from espnet.asr.checks import Corpus
 from espnet.data.collate import Batch, collate
 from espnet.data.dataset import UtteranceReader
 from espnet.nets.asr_interface import ASRInterface
+from espnet.train.health import describe_attention, diagonality
 from espnet.train.plot import Picture, Studio
-from espnet.train.trainer import Precision
+from espnet.train.settings import Precision
 
 
 class EpochPlots:
@@ -52,6 +53,7 @@ class EpochPlots:
         self.attention = attention
         self.ctc = ctc
         self._has_failed = False
+        self._diagonality: list[float] = []
 
     @cached_property
     def _batches(self) -> list[Batch]:
@@ -60,9 +62,9 @@ class EpochPlots:
         return [
             collate(
                 [uttid],
-                [self.reader.features(uttid, entry)],
-                [self.reader.labels(entry)],
-                self.model.subsample_input,
+                *([x] for x in self.reader.inputs(uttid, entry)),
+                labels=[self.reader.labels(entry)],
+                subsample=self.model.subsample_input,
             )
             for uttid, entry in chosen
         ]
@@ -71,6 +73,7 @@ class EpochPlots:
     def draw(self, epoch: int, iteration: int) -> None:
         """Order the pictures; a model that cannot give them is only told of."""
         self.model.eval()
+        self._diagonality = []
         try:
             for number, batch in enumerate(self._batches):
                 moved = batch.to(self.precision.device, self.precision.dtype)
@@ -85,10 +88,22 @@ class EpochPlots:
         finally:
             self.model.train()
 
+    def notes(self) -> list[str]:
+        """What the pictures of the last epoch show, in words."""
+        return [describe_attention(self._diagonality)] if self._diagonality else []
+
     def _draw_attention(self, batch: Batch, epoch: int, iteration: int) -> None:
         weights = self.model.calculate_all_attentions(*batch.inputs)
         uttid = batch.uttids[0]
         tokens = [self.corpus.char_list[int(i)] for i in batch.ys[0]]
+        scores = [
+            score
+            for name, array in weights.items()
+            if "self_attn" not in name
+            for head in np.atleast_3d(np.asarray(array[0]).T).T
+            if (score := diagonality(head)) is not None
+        ]
+        self._diagonality += [max(scores)] if scores else []
         for name, array in weights.items():
             middle = f".{name}" if len(weights) > 1 else ""
             self._order(

@@ -5,35 +5,21 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from espnet.asr.language import language_scorers
-from espnet.asr.load import TrainedConfig, load_trained_model
 from espnet.asr.recog_options import RecogOptions
-from espnet.data.dataset import Transform, UtteranceReader
+from espnet.asr.recognizer import dimension_problem, load_recognizer
+from espnet.asr.words import TimedToken, words_of, write_ctm
 from espnet.data.manifest import Utts, load_manifest, save_json, shorten
-from espnet.nets.asr_interface import ASRInterface
-from espnet.nets.beam_search import Hypothesis, Outcome, Scorer
-from espnet.nets.decode import Search, make_search
+from espnet.nets.beam_search import Hypothesis, Outcome
 from espnet.nets.search_options import SearchOptions
 from espnet.train.start import set_up_torch
 from espnet.utils.errors import DataError, UserError
 from espnet.utils.files import make_folder_of
 
-FRAME_SHIFT = 0.01  # seconds; data.json does not say it
 PROGRESS_INTERVAL = 5.0  # seconds between two progress lines
-DTYPES = {
-    "float16": torch.float16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
 
 
 def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
@@ -45,76 +31,46 @@ def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
         DataError: data.json has problems, or features of another size than the model's.
     """
     set_up_torch(options.seed, options.debugmode)
-    device = choose_device(options.ngpu)
     utts = load_manifest(options.recog_json, need_output=False)
-    model, config = load_trained_model(
-        options.model, options.model_conf, options.trust_checkpoint
+    shift = options.frame_shift / 1000.0
+    searched = search_options
+    if options.ctm:  # a confidence needs to know what else could have been said
+        count = max(search_options.nbest, search_options.beam_size)
+        searched = replace(search_options, nbest=count)
+    recognizer = replace(
+        load_recognizer(options, searched),
+        timed=bool(options.ctm),
+        frame_seconds=shift,
+        longest=int(options.segment_seconds / shift),
     )
-    transform = make_transform(options.preprocess_conf, config, options.model)
-    if transform is None:
+    if options.ctm and not recognizer.tells_times():
+        raise UserError(
+            f"--ctm: the model {options.model} cannot tell times: it has no CTC "
+            "(mtlalpha 0) and is no Transducer; leave the option out"
+        )
+    config = recognizer.config
+    if recognizer.reader.transform is None:
         check_dimensions(utts, config.idim, options.recog_json)
-    make_folder_of(options.result_label)  # not only after all is decoded
-    dtype = DTYPES[options.dtype]
-    model.to(device=device, dtype=dtype)
-    scorers: dict[str, Scorer] = {
-        **model.scorers(),
-        **language_scorers(options, config.char_list, device, dtype),
-    }
-    search = make_search(scorers, config.odim, search_options, model.minlen_of_output)
-    reader = UtteranceReader(transform, idim=config.idim)
-    recognizer = Recognizer(model, search, config, reader)
+    for path in filter(None, (options.result_label, options.ctm)):
+        make_folder_of(path)  # not only after all is decoded
     results = {}
-    progress = Progress(utts)
+    spoken: dict[str, list[TimedToken]] = {}
+    progress = Progress(utts, shift)
     for ids in make_batches(utts, options.batchsize):
-        decoded = recognizer.decode({utt: utts[utt] for utt in ids})
-        for utt, outcome in decoded.outcomes.items():
+        xs = [recognizer.reader.features(utt, utts[utt]) for utt in ids]
+        for utt, heard in zip(ids, recognizer.listen(ids, xs), strict=True):
             progress.next_utterance(utt)
-            log_outcome(utt, outcome, search.weights)
-            results[utt] = result_entry(utts[utt], outcome.nbest, config.char_list)
+            log_outcome(utt, heard.outcome, recognizer.search.weights)
+            nbest = heard.outcome.nbest[: search_options.nbest]
+            results[utt] = result_entry(utts[utt], nbest, config.char_list)
             log_texts(results[utt])
-        progress.batch_done(ids, decoded.frames)
+            words = words_of(heard.tokens or [], config.char_list)
+            spoken[utt] = [word.moved(shift) for word in words]
+        progress.batch_done(ids, sum(map(len, xs)))
     progress.report(force=True)
     save_json({"utts": dict(sorted(results.items()))}, options.result_label)
-
-
-def choose_device(ngpu: int) -> torch.device:
-    """The CPU, or the first GPU that is visible.
-
-    Raises:
-        UserError: there is no GPU.
-    """
-    if ngpu == 0:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise UserError(
-            f"--ngpu: {ngpu}: torch {torch.__version__} sees no GPU here; use --ngpu 0 "
-            f"to decode on the CPU"
-        )
-    if ngpu > 1:
-        logging.warning("--ngpu %d: a decoding job uses one GPU; run more jobs", ngpu)
-    return torch.device("cuda")
-
-
-def make_transform(
-    given: str | None, config: TrainedConfig, model: str
-) -> Transform | None:
-    """On-the-fly preprocessing as in training, without augmentation; None for none.
-
-    Raises:
-        UserError: the file that model.json names is not there.
-    """
-    conf = given or config.args.get("preprocess_conf")
-    if not conf:
-        return None
-    if not Path(conf).is_file():
-        where = "--preprocess-conf" if given else f"preprocess_conf of {model}"
-        raise UserError(
-            f"{where}: no file '{conf}'; name the model's preprocessing with "
-            f"--preprocess-conf"
-        )
-    from espnet.transform.transformation import Transformation  # for those who use it
-
-    return Transformation(conf)
+    if options.ctm:
+        write_ctm(spoken, options.ctm)
 
 
 def check_dimensions(utts: Utts, idim: int, path: str) -> None:
@@ -132,14 +88,6 @@ def check_dimensions(utts: Utts, idim: int, path: str) -> None:
         raise DataError(shorten(problems, 10))
 
 
-def dimension_problem(found: int, idim: int) -> str:
-    """The sentence that features of another size deserve."""
-    return (
-        f"features have dimension {found}, the model was trained with {idim}; make "
-        f"them as for training (same fbank and pitch settings, same options of dump.sh)"
-    )
-
-
 def make_batches(utts: Utts, batchsize: int) -> Iterator[list[str]]:
     """Ids that are decoded together; several of them are of like length."""
     ids = list(utts)
@@ -150,92 +98,21 @@ def make_batches(utts: Utts, batchsize: int) -> Iterator[list[str]]:
         yield ids[start : start + size]
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """What a batch gave, and its input frames in all."""
-
-    outcomes: dict[str, Outcome]
-    frames: int
-
-
-@dataclass(frozen=True)
-class Recognizer:
-    """From entries of data.json to hypotheses."""
-
-    model: ASRInterface
-    search: Search
-    config: TrainedConfig
-    reader: UtteranceReader
-
-    def decode(self, batch: Utts) -> Decoded:
-        """Decode some utterances together.
-
-        Raises:
-            UserError: features that cannot be read or do not fit the model, or one
-                utterance alone does not fit into the memory of the GPU.
-        """
-        xs = [self.reader.features(utt, entry) for utt, entry in batch.items()]
-        outcomes = self._search(list(batch), xs)
-        return Decoded(dict(zip(batch, outcomes, strict=True)), sum(map(len, xs)))
-
-    @torch.no_grad()
-    def _search(self, ids: list[str], xs: list[np.ndarray]) -> list[Outcome]:
-        """Encode and search; where the GPU's memory is too small, in two halves."""
-        try:
-            memory, lengths = self.model.encode_list(xs)
-            self._check_encoded(ids, xs, memory, lengths)
-            return self.search(memory, lengths)
-        except torch.OutOfMemoryError as error:
-            if len(ids) == 1:
-                raise UserError(
-                    f"utterance '{ids[0]}': its {len(xs[0])} frames do not fit into "
-                    f"the GPU's memory; use a smaller --beam-size, or --ngpu 0"
-                ) from error
-        logging.warning(
-            "%d utterances together do not fit into the GPU's memory; trying half of "
-            "them (a smaller --batchsize avoids this)",
-            len(ids),
-        )
-        torch.cuda.empty_cache()
-        half = len(ids) // 2
-        return [
-            *self._search(ids[:half], xs[:half]),
-            *self._search(ids[half:], xs[half:]),
-        ]
-
-    def _check_encoded(
-        self, ids: list[str], xs: list[np.ndarray], memory: Tensor, lengths: Tensor
-    ) -> None:
-        """Refuse what cannot be searched.
-
-        Raises:
-            UserError: an utterance is too short for the encoder, or its encoder output
-                is not finite.
-        """
-        finite = memory.isfinite().flatten(1).all(1).tolist()
-        for utt, x, length, good in zip(ids, xs, lengths.tolist(), finite, strict=True):
-            if length < 1:
-                raise UserError(
-                    f"utterance '{utt}': {len(x)} frames are too few for the encoder, "
-                    f"which makes one of {self.model.get_total_subsampling_factor()}; "
-                    f"drop it from the data"
-                )
-            if not good:
-                raise UserError(
-                    f"utterance '{utt}': the encoder's output is not finite; the "
-                    f"features or the model hold nan, or --dtype is too small"
-                )
-
-
 class Progress:
     """Logs utterances done, real-time factor and time left.
 
     Args:
         utts: all that will be decoded.
+        frame_shift: seconds from frame to frame.
         clock: seconds.
     """
 
-    def __init__(self, utts: Utts, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        utts: Utts,
+        frame_shift: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lengths = {utt: e["input"][0]["shape"][0] for utt, e in utts.items()}
         self.left = sum(self.lengths.values())  # in the unit of data.json
         self.all = self.left
@@ -243,6 +120,7 @@ class Progress:
         self.done = 0
         self.frames = 0
         self.clock = clock
+        self.frame_shift = frame_shift
         self.begin = self.last = clock()
 
     def next_utterance(self, utt: str) -> None:
@@ -266,12 +144,13 @@ class Progress:
         spent = now - self.begin
         left = spent * self.left / max(1, self.all - self.left)
         logging.info(
-            "%d/%d utterances done in %s, real-time factor %.3f (frame shift of 10 ms "
+            "%d/%d utterances done in %s, real-time factor %.3f (frame shift of %g ms "
             "assumed), %s left",
             self.done,
             len(self.lengths),
             timedelta(seconds=round(spent)),
-            spent / max(FRAME_SHIFT, self.frames * FRAME_SHIFT),
+            spent / (max(1, self.frames) * self.frame_shift),
+            self.frame_shift * 1000,
             timedelta(seconds=round(left)),
         )
 

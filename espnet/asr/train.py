@@ -14,29 +14,36 @@ from espnet.asr.checks import Corpus, OutputLengths, checked_corpus, drop_unusab
 from espnet.asr.init import initialise
 from espnet.asr.plots import EpochPlots
 from espnet.asr.train_options import MAY_CHANGE, InitOptions, TrainOptions
+from espnet.data.batch_summary import summarise
 from espnet.data.dataset import BatchLoader, Transform, UtteranceReader
 from espnet.nets.asr_interface import ASRInterface
-from espnet.train.optimizer import OptimizerOptions, make_optimizer
+from espnet.train.distributed import Ranks
+from espnet.train.optimizer import Optimization, OptimizerOptions, make_optimizer
 from espnet.train.plot import Studio
 from espnet.train.progress import ProgressBlock
 from espnet.train.report import TRAIN, VALID, Report, Table
 from espnet.train.resume import resume
+from espnet.train.scheduler import make_factors, parse_schedulers
+from espnet.train.settings import Precision, Reaction, TrainerOptions
 from espnet.train.start import (
+    allow_tf32,
     as_json,
     check_outdir,
     choose_precision,
+    compile_model,
     describe_device,
     set_up_torch,
     size_of,
 )
-from espnet.train.trainer import Precision, Reaction, Trainer, TrainerOptions
+from espnet.train.trainer import Trainer
 from espnet.train.watch import EarlyStopping
-from espnet.utils.batchfy import cut_batches, describe_batches
+from espnet.utils.batchfy import cut_batches
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write, make_folder_of
 from espnet.utils.options import read_config
 
+ALONE = Ranks()
 LOSSES = (
     *("loss", "loss_trans", "loss_ctc", "loss_att"),
     *("loss_aux_trans", "loss_symm_kl_div", "loss_lm"),
@@ -65,11 +72,12 @@ REACTIONS = {  # --criterion -> its metric, whether the best weights are put bac
 }
 
 
-def train(args: Namespace) -> None:
+def train(args: Namespace, ranks: Ranks = ALONE) -> None:
     """Train a recogniser as ``asr_train.py`` was told; a rerun goes on where it ended.
 
     Args:
         args: :class:`TrainOptions` and the options of the model.
+        ranks: the processes that share the training.
 
     Raises:
         UserError: options, data or an earlier run in ``outdir`` do not fit.
@@ -77,26 +85,32 @@ def train(args: Namespace) -> None:
     options = read_config(TrainOptions, args)
     precision = choose_precision(options.ngpu, options.train_dtype)
     set_up_torch(options.seed, options.debugmode)
+    allow_tf32(options.tf32)
     corpus = checked_corpus(options)
-    args.ngpu = 1 if precision.device.type == "cuda" else 0
+    args.ngpu = (options.ngpu or 1) if precision.device.type == "cuda" else 0
     content = model_json(args, corpus)
     outdir = Path(options.outdir)
     check_outdir(outdir, content[:2], content[2], MAY_CHANGE)
     model = build_model(args, corpus)
-    origins = initialise(model, read_config(InitOptions, args))
+    origins = initialise(model, read_config(InitOptions, args), corpus.char_list)
     model.to(precision.device, precision.dtype)
+    if options.compile:
+        compile_model(model)
     has_ctc = getattr(model, "ctc", None) is not None and args.mtlalpha > 0
-    drop_unusable(corpus, OutputLengths(model, corpus.idim, has_ctc), options)
+    drop_unusable(corpus, OutputLengths(model, corpus.idims, has_ctc), options)
     make_folder_of(outdir / "model.json")
-    loaders = make_loaders(options, corpus, model, precision)
-    with Studio(options.tensorboard_dir or None) as studio:
-        trainer = make_trainer(args, options, corpus, model, loaders, precision, studio)
-        trainer.report.say(summary(options, model, loaders, precision))
-        if origins:
-            trainer.report.say(origins)
+    loaders = make_loaders(options, corpus, model, precision, ranks)
+    ranks.reseed(options.seed)
+    with Studio(options.tensorboard_dir or None if ranks.is_first else None) as studio:
+        trainer = make_trainer(
+            *(args, options, corpus, model, loaders, precision, studio, ranks)
+        )
+        lines = summary(options, model, loaders, precision), ranks.describe(), origins
+        trainer.report.say("\n".join(line for line in lines if line))
         resume(trainer, options.resume)
-        with atomic_write(outdir / "model.json") as stream:
-            json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
+        if ranks.is_first:
+            with atomic_write(outdir / "model.json") as stream:
+                json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
         studio.begin(trainer.position.iteration)
         trainer.run()
 
@@ -121,12 +135,16 @@ def build_model(args: Namespace, corpus: Corpus) -> ASRInterface:
             "espnet.nets.asr_interface.ASRInterface"
         )
     values = Namespace(**{**vars(args), "char_list": corpus.char_list})
-    build = cast(Callable[[int, int, Namespace], ASRInterface], model_class)
+    build = cast(Callable[[Any, int, Namespace], ASRInterface], model_class)
     return build(corpus.idim, corpus.odim, values)
 
 
 def make_loaders(
-    options: TrainOptions, corpus: Corpus, model: ASRInterface, precision: Precision
+    options: TrainOptions,
+    corpus: Corpus,
+    model: ASRInterface,
+    precision: Precision,
+    ranks: Ranks,
 ) -> tuple[BatchLoader, BatchLoader]:
     """Readers of the training and of the validation minibatches."""
 
@@ -138,7 +156,7 @@ def make_loaders(
             transform = Transformation(options.preprocess_conf)
         batches = cut_batches(
             corpus.train if is_train else corpus.valid,
-            options.batch_limits(),
+            options.batch_limits(ranks.size),
             options.minibatches,
             shortest_first=is_train and bool(options.sortagrad),
         )
@@ -151,9 +169,39 @@ def make_loaders(
             seed=options.seed,
             workers=options.n_iter_processes,
             pin_memory=precision.device.type == "cuda",
+            skip_bad=options.skip_bad_utterances,
+            part=(ranks.rank, ranks.size),
         )
 
     return loader(is_train=True), loader(is_train=False)
+
+
+def optimization_of(
+    options: TrainOptions, model: ASRInterface, values: Mapping[str, Any]
+) -> Optimization:
+    """The optimizer of the model's parameters, and its schedule.
+
+    Args:
+        options: name it.
+        model: the recogniser.
+        values: of all options, those of the model and of schedulers included.
+    """
+    return make_optimizer(
+        options.opt,
+        model.parameters(),
+        OptimizerOptions(
+            lr=options.lr,
+            eps=options.eps,
+            weight_decay=options.weight_decay,
+            # the Transducer's names, or else the Transformer's
+            noam_factor=values.get("noam_lr", values.get("transformer_lr")),
+            noam_dim=values.get("noam_adim", values.get("adim")),
+            noam_warmup=values.get(
+                "optimizer_warmup_steps", values.get("transformer_warmup_steps")
+            ),
+        ),
+        make_factors(parse_schedulers(options.schedulers), values),
+    )
 
 
 def make_trainer(
@@ -164,23 +212,10 @@ def make_trainer(
     loaders: tuple[BatchLoader, BatchLoader],
     precision: Precision,
     studio: Studio,
+    ranks: Ranks,
 ) -> Trainer:
     """The training loop with all that recognisers need of it."""
-    values: Mapping[str, Any] = vars(args)
-    optimization = make_optimizer(
-        options.opt,
-        model.parameters(),
-        OptimizerOptions(
-            eps=options.eps,
-            weight_decay=options.weight_decay,
-            # the Transducer's names, or else the Transformer's
-            noam_factor=values.get("noam_lr", values.get("transformer_lr")),
-            noam_dim=values.get("noam_adim", values.get("adim")),
-            noam_warmup=values.get(
-                "optimizer_warmup_steps", values.get("transformer_warmup_steps")
-            ),
-        ),
-    )
+    optimization = optimization_of(options, model, vars(args))
     metric, put_back = REACTIONS[options.criterion]
     loop = TrainerOptions(
         outdir=Path(options.outdir),
@@ -193,12 +228,16 @@ def make_trainer(
         keep_snapshots=options.keep_snapshots,
         best=BEST,
         reaction=Reaction(metric, put_back, options.eps_decay),
+        seed=options.seed,
+        max_nan_steps=options.max_nan_steps,
+        watchdog=options.watchdog,
+        rehearse=precision.device.type == "cuda",
     )
     train_loader, valid_loader = loaders
     updates = -(-len(train_loader) // options.accum_grad)
-    flagged = [VALID + n for n in ("cer", "wer") if values.get(f"report_{n}")]
+    flagged = [VALID + n for n in ("cer", "wer") if getattr(args, f"report_{n}", False)]
     report = Report(
-        loop.outdir,
+        loop.outdir if ranks.is_first else None,
         Table(COLUMNS, sys.stdout, expected=flagged),
         ProgressBlock(options.epochs, updates, sys.stdout),
         listener=studio.scalars,
@@ -218,9 +257,13 @@ def make_trainer(
         studio.curves(loop.outdir, CURVES, report.history)
         plots.draw(epoch, iteration)
 
+    padding = f"{summarise(train_loader.batches).padding:.1%} padding"
     stop = EarlyStopping(options.early_stop_criterion, options.patience or 0)
     return Trainer(
-        model, optimization, *loaders, report, stop, loop, precision, hooks=[draw]
+        *(model, optimization, *loaders, report, stop, loop, precision),
+        hooks=[draw] if ranks.is_first else [],
+        ranks=ranks,
+        notes=lambda: [*plots.notes(), padding],
     )
 
 
@@ -233,6 +276,6 @@ def summary(
     """A few lines on the model and the data."""
     lines = [f"model: {options.model_module}, {size_of(model)}"]
     for name, loader in zip(("training", "validation"), loaders, strict=True):
-        lines.append(f"{name}: {describe_batches(loader.batches)}")
+        lines.append(f"{name}: {summarise(loader.batches)}")
     lines.append(describe_device(precision, options.train_dtype))
     return "\n".join(lines)

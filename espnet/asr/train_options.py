@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from espnet.nets.pytorch_backend.options import HybridOptions
-from espnet.train.optimizer import OPTIMIZERS
+from espnet.train.optimizer import OPTIMIZERS, parse_name
+from espnet.train.options import MAY_CHANGE as COMMON_MAY_CHANGE
+from espnet.train.options import TrainingOptions, add_scheduler_options
 from espnet.utils.batchfy import BATCH_COUNTS, BatchLimits
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 from espnet.utils.options import (
-    REQUIRED,
     OptionParser,
     add_options,
     option,
+    option_like,
     parse_bool,
     parse_options,
 )
@@ -37,61 +40,26 @@ MODEL_OPTIONS = {
     ),
 }
 
-TRAIN_DTYPES = ("float16", "bfloat16", "float32", "float64")
 CRITERIA = ("loss", "loss_eps_decay_only", "acc")
 
 # options that a run may change and still continue from its own snapshots
-MAY_CHANGE = frozenset(
-    """config config2 config3 ngpu outdir debugmode dict debugdir resume verbose
-    tensorboard_dir save_interval_iters keep_snapshots train_json valid_json
-    n_iter_processes epochs report_interval_iters early_stop_criterion patience
-    num_save_attention num_save_ctc threshold trust_checkpoint version""".split()  # noqa: SIM905 (a table of words)
+MAY_CHANGE = COMMON_MAY_CHANGE | frozenset(
+    """debugdir save_interval_iters keep_snapshots train_json valid_json
+    n_iter_processes epochs num_save_attention num_save_ctc threshold
+    trust_checkpoint""".split()  # noqa: SIM905 (a table of words)
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What to train on, how, and where the results go."""
+class TrainOptions(TrainingOptions):
+    """What to train a recogniser on, and how."""
 
-    ngpu: int | None = option(
-        None, "number of GPUs, 0 is the CPU; if not given: one, if there is one"
-    )
-    train_dtype: str = option(
-        "float32",
-        "number format; the two of 16 bits are autocast and need a GPU",
-        choices=TRAIN_DTYPES,
-    )
-    backend: str = option(
-        "pytorch", "only pytorch is built", choices=("chainer", "pytorch")
-    )
-    outdir: str = option(REQUIRED, "directory for the results: exp/<name>/results")
-    debugmode: int = option(
-        1,
-        "0: fastest, not repeatable on a GPU; 1: repeatable cuDNN; 2: only repeatable "
-        "algorithms, where torch has one",
-        choices=(0, 1, 2),
-    )
-    dict: str = option(REQUIRED, "dictionary, lines '<token> <id>'")
-    seed: int = option(1, "of all random numbers")
     debugdir: str | None = option(None, "recorded in model.json, has no effect")
-    resume: str | None = option(
-        "",
-        "snapshot to continue from; if not given, the newest in outdir",
-        aliases=("-r",),
-        optional_value=True,
-    )
     minibatches: int = option(
         -1,
         "use only the first so many minibatches of both sets, if above 0",
         aliases=("-N",),
     )
-    verbose: int = option(
-        0, "0: warnings, 1: what happens, 2: details", aliases=("-V",)
-    )
-    tensorboard_dir: str | None = option(
-        None, "directory for tensorboard's event files", optional_value=True
-    )
-    report_interval_iters: int = option(100, "iterations between two rows of the log")
     save_interval_iters: int = option(
         0, "if above 0: validate and write snapshot.iter.N every so many iterations"
     )
@@ -101,15 +69,12 @@ class TrainOptions:
     train_json: str | None = option(None, "data.json to train on")
     valid_json: str | None = option(None, "data.json to validate on")
     model_module: str = option(DEFAULT_MODEL, "the model's class: package.module:Class")
-    num_encs: int = option(1, "number of input streams", choices=(1,))
+    num_encs: int = option(
+        1, "number of input streams; several need a model-module of yours"
+    )
     num_spkrs: int = option(1, "number of speakers at once", choices=(1,))
     use_frontend: bool = option(
         False, "only false: the multichannel front end is not built", parse=parse_bool
-    )
-    sortagrad: int = option(
-        0,
-        "so many epochs start with the shortest utterances, -1: all epochs",
-        optional_value=True,
     )
     batch_count: str = option(
         "auto",
@@ -135,15 +100,28 @@ class TrainOptions:
         "seq: fewer sequences for each multiple of this output length",
         aliases=("--batch-seq-maxlen-out",),
     )
-    n_iter_processes: int = option(0, "processes that read data ahead; 0: none")
+    n_iter_processes: int = option(
+        0, "processes that read data ahead, two minibatches each; 0: none"
+    )
+    skip_bad_utterances: bool = option(
+        False,
+        "name and leave out utterances that cannot be read, instead of stopping",
+        parse=parse_bool,
+    )
     preprocess_conf: str | None = option(
         None, "YAML file of on-the-fly preprocessing", optional_value=True
     )
-    opt: str = option("adadelta", "optimizer", choices=OPTIMIZERS)
-    accum_grad: int = option(1, "minibatches per update")
+    opt: str = option(
+        "adadelta",
+        f"optimizer: {', '.join(OPTIMIZERS)}, or package.module:Class",
+        parse=parse_name,
+    )
+    lr: float | None = option(
+        None, "learning rate (default: 1 of adadelta, 1e-3 of adam and adamw)"
+    )
     eps: float = option(1e-8, "adadelta's epsilon")
     eps_decay: float = option(0.01, "factor on adadelta's epsilon, see criterion")
-    weight_decay: float = option(0.0, "of adadelta and adam")
+    weight_decay: float = option(0.0, "of adadelta, adam and adamw")
     criterion: str = option(
         "acc",
         "adadelta: if this got worse in validation, epsilon decays and (but for "
@@ -152,15 +130,8 @@ class TrainOptions:
     )
     threshold: float = option(1e-4, "has no effect, as in ESPnet1")
     epochs: int = option(30, "epochs at most", aliases=("-e",))
-    early_stop_criterion: str | None = option(
-        "validation/main/acc",
-        "value of the log that must improve; higher is better if its name has 'acc'",
-        optional_value=True,
-    )
-    patience: int | None = option(
-        3,
-        "stop after so many epochs without improvement; 0: never",
-        optional_value=True,
+    early_stop_criterion: str | None = option_like(
+        TrainingOptions, "early_stop_criterion", default="validation/main/acc"
     )
     grad_clip: float = option(5.0, "largest norm of the gradient; 0: no limit")
     grad_noise: bool = option(
@@ -173,65 +144,56 @@ class TrainOptions:
         3, "validation utterances whose CTC posteriors are drawn each epoch"
     )
 
+    LEAST: ClassVar[Mapping[str, float]] = {
+        **TrainingOptions.LEAST,
+        "eps": 0,
+        "eps_decay": 0,
+        "weight_decay": 0,
+        "epochs": 1,
+        "grad_clip": 0,
+        "maxlen_in": 1,
+        "maxlen_out": 1,
+        "save_interval_iters": 0,
+        "keep_snapshots": 0,
+        "n_iter_processes": 0,
+        "num_encs": 1,
+        "num_save_attention": 0,
+        "num_save_ctc": 0,
+    }
+
     def check(self) -> None:
         """Refuse values that cannot be meant."""
-        if self.backend == "chainer":
-            raise UserError(
-                "backend: only the pytorch backend is built; use --backend pytorch "
-                "(models of Chainer have to be trained anew)"
-            )
+        super().check()
         if self.use_frontend:
             raise UserError(
                 "use-frontend: the multichannel front end is not built; leave it "
                 "out and train on features of one channel"
             )
-        if self.ngpu is not None and self.ngpu > 1:
-            raise UserError(
-                f"ngpu: {self.ngpu}: training on several GPUs is not built yet; "
-                "use --ngpu 1"
-            )
-        least = {
-            "ngpu": 0,
-            "seed": 0,
-            "sortagrad": -1,
-            "accum_grad": 1,
-            "eps": 0,
-            "eps_decay": 0,
-            "weight_decay": 0,
-            "epochs": 1,
-            "grad_clip": 0,
-            "maxlen_in": 1,
-            "maxlen_out": 1,
-            "report_interval_iters": 1,
-            "save_interval_iters": 0,
-            "keep_snapshots": 0,
-            "n_iter_processes": 0,
-            "patience": 0,
-            "num_save_attention": 0,
-            "num_save_ctc": 0,
-        }
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                flag = name.replace("_", "-")
-                raise UserError(f"{flag}: {value} must be {lowest} or more")
         if self.keep_snapshots == 1:
             raise UserError(
                 "keep-snapshots: 1 leaves none to go back to if a disk is full; use 2"
             )
+        if self.num_encs > 1 and self.model_module in MODEL_OPTIONS:
+            raise UserError(
+                f"num-encs: {self.num_encs}: {self.model_module} has one input; name a "
+                "model of several by --model-module, or leave num-encs out"
+            )
+        if self.lr is not None and not self.lr > 0:
+            raise UserError(f"lr: {self.lr} must be above 0")
         self.batch_limits().mode()
 
-    def batch_limits(self) -> BatchLimits:
-        """The options that say when a minibatch is full."""
+    def batch_limits(self, processes: int = 1) -> BatchLimits:
+        """The options that say when a minibatch, which processes share, is full."""
+        times = processes if self.use_ddp else 1
         return BatchLimits(
             count=self.batch_count,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size * processes,
             max_length_in=self.maxlen_in,
             max_length_out=self.maxlen_out,
-            batch_bins=self.batch_bins,
-            batch_frames_in=self.batch_frames_in,
-            batch_frames_out=self.batch_frames_out,
-            batch_frames_inout=self.batch_frames_inout,
+            batch_bins=self.batch_bins * times,
+            batch_frames_in=self.batch_frames_in * times,
+            batch_frames_out=self.batch_frames_out * times,
+            batch_frames_inout=self.batch_frames_inout * times,
         )
 
 
@@ -254,6 +216,12 @@ class InitOptions:
     freeze_mods: tuple[str, ...] = option(
         (), "beginnings of the names of parameters that are not trained"
     )
+    init_map_tokens: bool = option(
+        False,
+        "rows of embeddings and output layers are taken by token, for a model of "
+        "another vocabulary; needs the model.json beside enc-init and dec-init",
+        parse=parse_bool,
+    )
     trust_checkpoint: bool = option(
         False, "unpickle a model file of ESPnet1 that holds more than tensors"
     )
@@ -268,6 +236,7 @@ def add_model_options(parser: OptionParser, args: Namespace) -> None:
     Raises:
         UserError: no such module or class, or not a model.
     """
+    add_scheduler_options(parser, args)
     add_options(parser, HybridOptions, "CTC/attention training")
     path = args.model_module
     if path in MODEL_OPTIONS:

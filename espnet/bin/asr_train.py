@@ -23,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if argv is None else list(argv)
     logging.info("asr_train.py %s", " ".join(words))
     from espnet.asr.train import train  # torch: not needed for --help
+    from espnet.train.launch import launch
 
-    train(args)
+    launch(train, args)
 
 
 def command() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,27 +22,41 @@ class Batch:
         xs: features (B, T, D), zeros behind each length.
         ilens: valid frames (B,).
         ys: labels (B, L), padded with -1.
+        more: the same as ``xs`` and ``ilens`` for each further input, rows in the same
+            order.
+        is_empty: the utterances stand for none: the minibatch has fewer of them than
+            processes share it.
     """
 
     uttids: tuple[str, ...]
     xs: Tensor
     ilens: Tensor
     ys: Tensor
+    more: tuple[tuple[Tensor, Tensor], ...] = ()
+    is_empty: bool = False
 
     remedy: ClassVar[str] = "lower --batch-size, --batch-bins or --maxlen-in"
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What a model's ``forward`` takes."""
-        return self.xs, self.ilens, self.ys
+    def inputs(self) -> tuple[Any, Any, Tensor]:
+        """What a model's ``forward`` takes; lists where there are several inputs."""
+        if not self.more:
+            return self.xs, self.ilens, self.ys
+        streams = ((self.xs, self.ilens), *self.more)
+        return [xs for xs, _ in streams], [ilens for _, ilens in streams], self.ys
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Batch:
         """The batch on a device, features in ``dtype``."""
+
+        def move(tensor: Tensor, kind: torch.dtype | None = None) -> Tensor:
+            return tensor.to(device, kind, non_blocking=True)
+
         return replace(
             self,
-            xs=self.xs.to(device, dtype, non_blocking=True),
-            ilens=self.ilens.to(device, non_blocking=True),
-            ys=self.ys.to(device, non_blocking=True),
+            xs=move(self.xs, dtype),
+            ilens=move(self.ilens),
+            ys=move(self.ys),
+            more=tuple((move(xs, dtype), move(ilens)) for xs, ilens in self.more),
         )
 
     def pin_memory(self) -> Batch:
@@ -52,6 +66,7 @@ class Batch:
             xs=self.xs.pin_memory(),
             ilens=self.ilens.pin_memory(),
             ys=self.ys.pin_memory(),
+            more=tuple((xs.pin_memory(), n.pin_memory()) for xs, n in self.more),
         )
 
     def describe(self) -> str:
@@ -65,30 +80,38 @@ class Batch:
 
 def collate(
     uttids: Sequence[str],
-    features: Sequence[np.ndarray],
+    *streams: Sequence[np.ndarray],
     labels: Sequence[np.ndarray],
     subsample: int = 1,
 ) -> Batch:
-    """Pad utterances into one batch, longest input first.
+    """Pad utterances into one batch, longest first input first.
 
     Args:
         uttids: their ids.
-        features: an array (T, D) each.
+        streams: for each input of the model an array (T, D) for each utterance.
         labels: an array (L,) of token ids each.
         subsample: keep frames 0, s, 2s, ... of each utterance.
     """
-    features = [x[::subsample] for x in features]
-    order = sorted(range(len(features)), key=lambda i: -len(features[i]))
-    ilens = [len(features[i]) for i in order]
+    kept = [[x[::subsample] for x in stream] for stream in streams]
+    order = sorted(range(len(uttids)), key=lambda i: -len(kept[0][i]))
+    (xs, ilens), *more = (_pad([stream[i] for i in order]) for stream in kept)
     olens = [len(labels[i]) for i in order]
-    xs = np.zeros((len(order), ilens[0], features[0].shape[1]), dtype=np.float32)
     ys = np.full((len(order), max(olens)), IGNORE_ID, dtype=np.int64)
     for row, i in enumerate(order):
-        xs[row, : ilens[row]] = features[i]
         ys[row, : olens[row]] = labels[i]
     return Batch(
         uttids=tuple(uttids[i] for i in order),
-        xs=torch.from_numpy(xs),
-        ilens=torch.tensor(ilens),
+        xs=xs,
+        ilens=ilens,
         ys=torch.from_numpy(ys),
+        more=tuple(more),
     )
+
+
+def _pad(features: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """(B, T, D) with zeros behind each length, and the lengths (B,)."""
+    lengths = [len(x) for x in features]
+    padded = np.zeros((len(features), max(lengths), features[0].shape[1]), np.float32)
+    for row, x in zip(padded, features, strict=True):
+        row[: len(x)] = x
+    return torch.from_numpy(padded), torch.tensor(lengths)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import tarfile
 import tempfile
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from espnet.data.datadir_tables import spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError
+from espnet.utils.lines import shorten
 
 TIMEOUT = 60  # seconds without a byte of a download
+PLAIN_SOUND = (".wav", ".flac", ".mp3", ".ogg")  # other names may be those of SPHERE
 
 
 class Recording(NamedTuple):
@@ -26,12 +29,23 @@ class Recording(NamedTuple):
     text: str
 
 
+class Segment(NamedTuple):
+    """One utterance in a longer recording, from ``start`` to ``end`` in seconds."""
+
+    utterance: str
+    speaker: str
+    recording: str
+    start: float
+    end: float
+    text: str
+
+
 def write_data_dir(folder: Path, recordings: Iterable[Recording]) -> None:
     """Write ``wav.scp``, ``text``, ``utt2spk`` and ``spk2utt``, sorted.
 
     Raises:
         DataError: files that are missing, ids that occur twice.
-        UserError: there is no recording.
+        UserError: there is no recording, or compressed ones and no sph2pipe.
     """
     table: dict[str, Recording] = {}
     problems = []
@@ -42,15 +56,96 @@ def write_data_dir(folder: Path, recordings: Iterable[Recording]) -> None:
             problems.append(f"{recording.wav}: no such file; is the corpus complete?")
         table[recording.utterance] = recording
     if problems:
-        raise DataError(problems)
-    if not table:
+        raise DataError(shorten(problems))
+    _write_tables(
+        folder,
+        {key: item.wav for key, item in table.items()},
+        {key: item.speaker for key, item in table.items()},
+        {key: item.text for key, item in table.items()},
+    )
+    (folder / "segments").unlink(missing_ok=True)  # of an earlier run
+
+
+def write_segmented_dir(
+    folder: Path, wavs: Mapping[str, Path], segments: Iterable[Segment]
+) -> None:
+    """Write ``wav.scp``, ``segments``, ``text``, ``utt2spk`` and ``spk2utt``, sorted.
+
+    Args:
+        folder: the data directory.
+        wavs: recording -> its file.
+        segments: the utterances in the recordings.
+
+    Raises:
+        DataError: files that are missing, ids that occur twice.
+        UserError: there is no utterance, or compressed files and no sph2pipe.
+    """
+    table: dict[str, Segment] = {}
+    problems = [
+        f"{wav}: no such file; is the corpus complete?"
+        for wav in wavs.values()
+        if not wav.is_file()
+    ]
+    for segment in segments:
+        if segment.utterance in table:
+            problems.append(
+                f"{wavs[segment.recording]}: id '{segment.utterance}' occurs twice"
+            )
+        table[segment.utterance] = segment
+    if problems:
+        raise DataError(shorten(problems))
+    _write_tables(
+        folder,
+        wavs,
+        {key: item.speaker for key, item in table.items()},
+        {key: item.text for key, item in table.items()},
+    )
+    lines = {
+        key: f"{item.recording} {item.start:.2f} {item.end:.2f}"
+        for key, item in table.items()
+    }
+    write_table(folder / "segments", lines)
+
+
+def _write_tables(
+    folder: Path,
+    wavs: Mapping[str, Path],
+    utt2spk: Mapping[str, str],
+    texts: Mapping[str, str],
+) -> None:
+    if not utt2spk:
         raise UserError(f"{folder}: there is no recording to put into it")
-    ordered = dict(sorted(table.items()))
-    utt2spk = {key: item.speaker for key, item in ordered.items()}
-    write_table(folder / "wav.scp", {k: str(item.wav) for k, item in ordered.items()})
-    write_table(folder / "text", {k: item.text for k, item in ordered.items()})
+    write_table(folder / "wav.scp", sound_sources(wavs))
+    write_table(folder / "text", texts)
     write_table(folder / "utt2spk", utt2spk)
-    write_table(folder / "spk2utt", spk2utt_of(utt2spk))
+    write_table(folder / "spk2utt", spk2utt_of(dict(sorted(utt2spk.items()))))
+
+
+def sound_sources(wavs: Mapping[str, Path]) -> dict[str, str]:
+    """What ``wav.scp`` has for sound files: a path, or a command of sph2pipe.
+
+    Raises:
+        UserError: files are compressed with shorten, and there is no sph2pipe.
+    """
+    compressed = [key for key, wav in wavs.items() if _is_shortened(wav)]
+    if compressed and shutil.which("sph2pipe") is None:
+        raise UserError(
+            f"{wavs[compressed[0]]}: is compressed with shorten, as are"
+            f" {len(compressed)} of {len(wavs)} files; install sph2pipe, the LDC's free"
+            " converter, so that it is on PATH, and run this stage again"
+        )
+    sources = {key: str(wav) for key, wav in wavs.items()}
+    for key in compressed:
+        sources[key] = f"sph2pipe -f wav -p {shlex.quote(str(wavs[key]))} |"
+    return sources
+
+
+def _is_shortened(wav: Path) -> bool:
+    if wav.suffix.lower() in PLAIN_SOUND:
+        return False
+    with open(wav, "rb") as stream:
+        head = stream.read(1024)
+    return head.startswith(b"NIST_1A") and b"shorten" in head
 
 
 def fetch_corpus(
@@ -62,7 +157,8 @@ def fetch_corpus(
         places: folders to look in; only the last one is written to, as the others may
             be shared with other people.
         has: a file by which the corpus is recognised, relative to its folder.
-        archives: names that its archive may have; a download gets the first.
+        archives: names that its archive may have; a download gets the first. If that
+            is ``has``, the file itself is wanted, as it is.
         urls: addresses of the archive, tried in this order.
 
     Returns:
@@ -80,7 +176,8 @@ def fetch_corpus(
     archive = next((path for path in candidates if path.is_file()), None)
     if archive is None:
         archive = _download(urls, target / archives[0])
-    _unpack(archive, target)
+    if archive.name != has:
+        _unpack(archive, target)
     folder = _find([target], has)
     if folder is None:
         raise UserError(f"{archive}: holds no {has}; is it the right archive?")
@@ -141,9 +238,17 @@ def _unpack(archive: Path, target: Path) -> None:
         top = Path(temporary)
         if [path.name for path in top.iterdir()] == ["downloads"]:
             top = top / "downloads"  # packed with the recipe's folder around it
-        for path in top.iterdir():
-            if not (target / path.name).exists():
-                shutil.move(path, target / path.name)
+        _move_into(top, target)
+
+
+def _move_into(source: Path, target: Path) -> None:
+    """Move what is in a folder; folders that are in both become one."""
+    for path in source.iterdir():
+        there = target / path.name
+        if not there.exists():
+            shutil.move(path, there)
+        elif path.is_dir() and there.is_dir():
+            _move_into(path, there)
 
 
 def _safe_members(tar: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet.data.ark import open_ark_writer
-from espnet.data.features import fbank, mfcc, paste, pitch
+from espnet.data.features import Seed, fbank, mfcc, paste, pitch
 from espnet.data.kaldi_options import (
     FbankOptions,
     MelOptions,
@@ -32,9 +32,10 @@ REPORT_EVERY = 500  # utterances
 class Extractor:
     """A kind of features: how to compute them, and what audio they need."""
 
-    compute: Callable[[np.ndarray, int], np.ndarray]  # samples (N,), seed -> (T, D)
+    compute: Callable[[np.ndarray, Seed], np.ndarray]  # samples (N,), seed -> (T, D)
     audio: MelOptions
     config: str  # the option file to name in messages about the audio
+    pitch: PitchOptions | None = None  # of pitch that stands beside them
 
 
 def fbank_extractor(config: str) -> Extractor:
@@ -69,11 +70,11 @@ def fbank_pitch_extractor(
                 "in both"
             )
 
-    def compute(samples: np.ndarray, seed: int) -> np.ndarray:
+    def compute(samples: np.ndarray, seed: Seed) -> np.ndarray:
         parts = [fbank(samples, fbanks, seed), pitch(samples, pitches)]
         return paste(parts, tolerance)
 
-    return Extractor(compute, fbanks, config)
+    return Extractor(compute, fbanks, config, pitches)
 
 
 def extract_features(

@@ -19,11 +19,12 @@ from espnet.data.kaldi_options import (
 from espnet.utils.errors import UserError
 
 EPSILON = np.float32(np.finfo(np.float32).eps)  # Kaldi's floor under a logarithm
+Seed = int | np.random.Generator  # a generator goes on where it is
 BLOCK = 512  # frames computed at once: they stay in the processor's cache
 _POV_EXPONENT = 0.15  # NCCF -> POV feature of Ghahremani et al., ICASSP 2014
 
 
-def fbank(samples: np.ndarray, options: FbankOptions, seed: int = 0) -> np.ndarray:
+def fbank(samples: np.ndarray, options: FbankOptions, seed: Seed = 0) -> np.ndarray:
     """Log mel filter bank energies (T, num_mel_bins), one more with ``use_energy``.
 
     Raises:
@@ -42,7 +43,7 @@ def fbank(samples: np.ndarray, options: FbankOptions, seed: int = 0) -> np.ndarr
     return _finish([finish(*block) for block in blocks], options)
 
 
-def mfcc(samples: np.ndarray, options: MfccOptions, seed: int = 0) -> np.ndarray:
+def mfcc(samples: np.ndarray, options: MfccOptions, seed: Seed = 0) -> np.ndarray:
     """Mel frequency cepstra (T, num_ceps); C0 is the log energy with ``use_energy``.
 
     Raises:
@@ -145,7 +146,7 @@ def paste(parts: list[np.ndarray], tolerance: int) -> np.ndarray:
 
 
 def _mel_blocks(
-    samples: np.ndarray, options: MelOptions, seed: int, use_power: bool
+    samples: np.ndarray, options: MelOptions, seed: Seed, use_power: bool
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Mel energies (t, bins) and log energies (t, 1), by blocks of frames."""
     frames = _frames(np.asarray(samples, dtype=np.float32), options)

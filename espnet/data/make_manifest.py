@@ -11,12 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from espnet.data.ark import iter_shapes, read_scp
 from espnet.data.loading import LOADERS, load_features
 from espnet.data.manifest import Utts
 from espnet.text.dictionary import UNK, Dictionary
 from espnet.text.subword import SubwordTokenizer
 from espnet.text.tokenizer import TEXT_TOKENIZERS, read_symbols, text_tokenizer
+from espnet.transform.transformation import Transformation
 from espnet.utils.errors import DataError, UserError, one_of
 from espnet.utils.lines import read_table, shorten
 from espnet.utils.options import option
@@ -26,37 +29,40 @@ KINDS_SHOWN = 20  # unknown tokens that are printed
 
 
 @dataclass(frozen=True)
-class ManifestOptions:
-    """What data2json.sh can be asked for; an empty text means not given."""
+class TokenOptions:
+    """How transcripts become tokens; an empty text means not given."""
 
-    feat: str = option("", "feats.scp of the input; several with commas between")
     text: str = option("", "transcripts (default: text of the data directory)")
-    out: str = option("", "data.json to write (default: stdout)")
     nlsyms: str = option("", "file of non-linguistic symbols kept whole (char only)")
     trans_type: str = option("char", "kind of transcript", choices=TEXT_TOKENIZERS)
     bpecode: str = option("", "sentencepiece model: tokens are its pieces")
     oov: str = option(UNK, "token that stands for those not in the dictionary")
-    lang: str = option("", "language of all utterances")
-    category: str = option("", "only utterances of one category share a minibatch")
     multilingual: bool = option(
         False,
         "the first token names the language: drop it and "
         "take the language from the last '-' part of the utterance id",
     )
     allow_one_column: bool = option(False, "allow empty transcripts")
+
+
+@dataclass(frozen=True)
+class ManifestOptions(TokenOptions):
+    """What data2json.sh can be asked for; an empty text means not given."""
+
+    feat: str = option("", "feats.scp of the input; several with commas between")
+    out: str = option("", "data.json to write (default: stdout)")
+    lang: str = option("", "language of all utterances")
+    category: str = option("", "only utterances of one category share a minibatch")
     filetype: str = option("", f"kind of features: {', '.join(LOADERS)}")
-    preprocess_conf: str = option("", "transforms that change shapes: none so far")
+    preprocess_conf: str = option(
+        "", "the --preprocess-conf of training: shapes are those of what it makes"
+    )
     nj: int = option(1, "files that are read at the same time")
     cmd: str = option("run.pl", "job launcher of ESPnet1's version; here no job is run")
     verbose: int = option(0, "more than 0: say what is done")
 
     def check(self) -> None:
         """Refuse what cannot be done."""
-        if self.preprocess_conf:
-            raise UserError(
-                f"preprocess-conf: '{self.preprocess_conf}': the shapes that it makes "
-                "are not known here; give it to asr_train.py --preprocess-conf instead"
-            )
         if self.filetype and self.filetype not in LOADERS:
             raise UserError(one_of("filetype", self.filetype, LOADERS))
         if self.nj < 1:
@@ -140,8 +146,21 @@ def _empty(text: Path, texts: Mapping[str, str]) -> Iterator[str]:
             )
 
 
+def read_targets(
+    data: Path, dictionary: Dictionary, options: TokenOptions
+) -> dict[str, dict[str, Any]]:
+    """The ``output`` entries of the transcripts of a data directory, by utterance.
+
+    Raises:
+        DataError: bad or duplicate lines, empty transcripts.
+    """
+    path = Path(options.text or data / "text")
+    texts = read_table(path, allow_empty=options.allow_one_column)
+    return dict(_targets(texts, dictionary, options))
+
+
 def _targets(
-    texts: Mapping[str, str], dictionary: Dictionary, options: ManifestOptions
+    texts: Mapping[str, str], dictionary: Dictionary, options: TokenOptions
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Utterance id and its target; tells at the end which tokens were unknown."""
     unknown: Counter[str] = Counter()
@@ -170,7 +189,7 @@ def _targets(
         )
 
 
-def _tokens(texts: Mapping[str, str], options: ManifestOptions) -> Iterator[list[str]]:
+def _tokens(texts: Mapping[str, str], options: TokenOptions) -> Iterator[list[str]]:
     if options.bpecode:
         yield from SubwordTokenizer(options.bpecode).encode(texts.values())
         return
@@ -185,11 +204,19 @@ def _shapes(
     items = list(places.items())
     size = max(1, -(-len(items) // options.nj))
     parts = [items[i : i + size] for i in range(0, len(items), size)]
+    chain = Transformation(options.preprocess_conf) if options.preprocess_conf else None
 
     def read(part: list[tuple[str, str]]) -> list[tuple[str, tuple[int, ...]]]:
-        if options.filetype in IN_ARCHIVES:
+        if options.filetype in IN_ARCHIVES and chain is None:
             return list(iter_shapes(part))
-        return [(utt, load_features(p, options.filetype).shape) for utt, p in part]
+        return [(utt, load(utt, place).shape) for utt, place in part]
+
+    def load(utt: str, place: str) -> np.ndarray:
+        try:
+            x = load_features(place, options.filetype or "mat")
+            return x if chain is None else chain([x], [utt], train=False)[0]
+        except UserError as error:
+            raise UserError(f"{utt}: {error}") from None
 
     with ThreadPoolExecutor(options.nj) as pool:
         try:

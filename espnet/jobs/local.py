@@ -52,17 +52,32 @@ def count_cores() -> int:
 
 
 def count_gpus() -> int:
+    """The GPUs that there are for jobs."""
+    return len(visible_gpus())
+
+
+def visible_gpus() -> list[str]:
     """The GPUs that CUDA_VISIBLE_DEVICES shows, or else that nvidia-smi lists."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return len([part for part in visible.split(",") if part.strip()])
+        return [part.strip() for part in visible.split(",") if part.strip()]
     try:
         listing = subprocess.run(
             ["nvidia-smi", "-L"], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return 0
-    return len(listing.stdout.splitlines())
+        return []
+    return [str(number) for number in range(len(listing.stdout.splitlines()))]
+
+
+def gpus_of_slot(slot: int, count: int, gpus: list[str]) -> list[str]:
+    """The ``count`` GPUs of the jobs that run one after the other in a slot.
+
+    Where more jobs run at once than there are GPUs for, some have the same ones.
+    """
+    groups = max(1, len(gpus) // count)
+    first = slot % groups * count
+    return gpus[first : first + count]
 
 
 def _run(request: Request, echo: bool) -> dict[int, Outcome]:
@@ -79,9 +94,14 @@ def _run_job(
     started = time.time()
     with open(log, "wb") as stream:
         stream.write(f"# {command}\n# Started at {_date(started)}\n#\n".encode())
+    env = dict(os.environ)
+    count = request.number("gpu", 0)
+    if count and (gpus := visible_gpus()):
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus_of_slot(slot, count, gpus))
     with open(log, "ab") as stream:  # append: the job and its children share it
         process = pool.start(
             ["bash"],
+            env=env,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if echo else stream,
             stderr=subprocess.STDOUT,

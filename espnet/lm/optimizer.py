@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from espnet.train.optimizer import Optimization
+from espnet.train.optimizer import Optimization, fused
 from espnet.train.scheduler import Schedule, make_factors
 from espnet.utils.errors import UserError
 from espnet.utils.options import option, read_config
@@ -54,7 +54,20 @@ class AdamOptions:
 
         betas = (self.beta1, self.beta2)
         decay = self.weight_decay
-        return Adam(parameters, lr=self.lr, betas=betas, weight_decay=decay, fused=True)
+        return fused(Adam, parameters, lr=self.lr, betas=betas, weight_decay=decay)
+
+
+@dataclass(frozen=True)
+class AdamWOptions(AdamOptions):
+    """Adam whose weight decay is apart from the gradient, arXiv:1711.05101."""
+
+    def build(self, parameters: list[Parameter]) -> Optimizer:
+        """The optimizer."""
+        from torch.optim import AdamW
+
+        betas = (self.beta1, self.beta2)
+        decay = self.weight_decay
+        return fused(AdamW, parameters, lr=self.lr, betas=betas, weight_decay=decay)
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ class AdadeltaOptions:
 OPTIMIZERS: dict[str, type[SGDOptions] | type[AdamOptions] | type[AdadeltaOptions]] = {
     "sgd": SGDOptions,
     "adam": AdamOptions,
+    "adamw": AdamWOptions,
     "adadelta": AdadeltaOptions,
 }
 

@@ -157,11 +157,13 @@ class SentenceBatch:
         uttids: ``file:line`` of each.
         x: start symbol and tokens (B, L), padded with 0.
         t: tokens and end symbol (B, L), padded with -100.
+        is_empty: the sentences stand for none, see :class:`SentenceLoader`.
     """
 
     uttids: tuple[str, ...]
     x: Tensor
     t: Tensor
+    is_empty: bool = False
 
     remedy: ClassVar[str] = "lower --batchsize or --maxlen"
 
@@ -196,6 +198,9 @@ class SentenceLoader:
         shuffle: mix the batches in each epoch.
         in_order: epochs at the start that go from short to long; -1: all do.
         seed: of the order.
+        part: which part of each minibatch is made, and how many there are, where
+            several processes share them. One that would be without sentences has one
+            that does not count.
     """
 
     def __init__(
@@ -207,6 +212,7 @@ class SentenceLoader:
         shuffle: bool = False,
         in_order: int = 0,
         seed: int = 0,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self.text = text
         self.batches = batches
@@ -214,6 +220,7 @@ class SentenceLoader:
         self.shuffle = shuffle
         self.in_order = in_order
         self.seed = seed
+        self.part = part
 
     def __len__(self) -> int:
         """Minibatches per epoch."""
@@ -235,17 +242,27 @@ class SentenceLoader:
         for number in self.order(epoch)[start:]:
             yield self.batch(self.batches[number])
 
+    def largest(self) -> Iterator[SentenceBatch]:
+        """The minibatch with the most padded tokens."""
+        lengths = self.text.lengths()
+        yield self.batch(
+            max(self.batches, key=lambda batch: len(batch) * int(lengths[batch].max()))
+        )
+
     def batch(self, numbers: Sequence[int]) -> SentenceBatch:
-        """The minibatch of some sentences."""
+        """The part of a minibatch of some sentences, padded as the whole."""
+        part, parts = self.part
+        longest = max(len(self.text[number]) for number in numbers) + 1
+        is_empty = len(numbers) <= part
+        numbers = numbers[part::parts] or numbers[:1]
         sentences = [self.text[number] for number in numbers]
-        longest = max(map(len, sentences)) + 1
         x = np.full((len(numbers), longest), PAD, dtype=np.int64)
         t = np.full_like(x, IGNORE)
         for row, tokens in enumerate(sentences):
             x[row, 0] = t[row, len(tokens)] = self.eos
             x[row, 1 : len(tokens) + 1] = t[row, : len(tokens)] = tokens
         names = tuple(f"{self.text.path}:{number + 1}" for number in numbers)
-        return SentenceBatch(names, torch.from_numpy(x), torch.from_numpy(t))
+        return SentenceBatch(names, torch.from_numpy(x), torch.from_numpy(t), is_empty)
 
     def fingerprint(self) -> int:
         """A number that tells another text, other batches or another order of them."""

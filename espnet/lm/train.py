@@ -28,23 +28,28 @@ from espnet.lm.text import (
 from espnet.lm.train_options import MAY_CHANGE, LMTrainOptions
 from espnet.nets.lm_interface import LMInterface
 from espnet.nets.pytorch_backend.lm.options import LANGUAGE_MODELS, full_name
+from espnet.nets.pytorch_backend.sharing import parts
 from espnet.text.dictionary import Dictionary
 from espnet.train.checkpoint import load, load_snapshot, save
+from espnet.train.distributed import Ranks
 from espnet.train.passes import Reported
 from espnet.train.plot import Curves, Studio
 from espnet.train.progress import ProgressBlock
 from espnet.train.report import TRAIN, VALID, Entry, Report, Table
 from espnet.train.resume import resume
 from espnet.train.scheduler import parse_schedulers
+from espnet.train.settings import Precision, TrainerOptions
 from espnet.train.start import (
+    allow_tf32,
     as_json,
     check_outdir,
     choose_precision,
+    compile_model,
     describe_device,
     set_up_torch,
     size_of,
 )
-from espnet.train.trainer import Precision, Trainer, TrainerOptions
+from espnet.train.trainer import Trainer
 from espnet.train.watch import EarlyStopping
 from espnet.train.weights import load_weights
 from espnet.utils.dynamic_import import dynamic_import
@@ -52,6 +57,7 @@ from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
 from espnet.utils.options import read_config
 
+ALONE = Ranks()
 COLUMNS = (
     *("epoch", "iteration", TRAIN + "loss"),
     *("perplexity", "val_perplexity", "elapsed_time"),
@@ -60,11 +66,12 @@ CRITERION = VALID + "loss"
 BEST = "rnnlm.model.best"
 
 
-def train(args: Namespace) -> None:
+def train(args: Namespace, ranks: Ranks = ALONE) -> None:
     """Train a language model as ``lm_train.py`` was told; a rerun goes on.
 
     Args:
         args: :class:`LMTrainOptions` and the options of optimizer and model.
+        ranks: the processes that share the training.
 
     Raises:
         UserError: options, data or an earlier run in ``outdir`` do not fit.
@@ -72,31 +79,39 @@ def train(args: Namespace) -> None:
     options = read_config(LMTrainOptions, args)
     precision = choose_precision(options.ngpu, options.train_dtype)
     set_up_torch(options.seed, options.debugmode)
+    allow_tf32(options.tf32)
     dictionary = Dictionary.load(options.dict)
     texts = [
         open_text(path, dictionary, options)
         for path in (options.train_label, options.valid_label, options.test_label)
         if path
     ]
-    args.ngpu = 1 if precision.device.type == "cuda" else 0
+    args.ngpu = (options.ngpu or 1) if precision.device.type == "cuda" else 0
     complete(args)
     content = model_json(args, dictionary)
     outdir = Path(options.outdir)
     check_outdir(outdir, [], content, MAY_CHANGE)
     model = build_model(args, dictionary.odim).to(precision.device, precision.dtype)
-    with atomic_write(outdir / "model.json") as stream:
-        json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
+    if options.compile:
+        compile_model(model)
+    if ranks.is_first:
+        with atomic_write(outdir / "model.json") as stream:
+            json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
     loaders = [
-        make_loader(options, text, dictionary.odim, is_train=not number)
+        # the test text is for the first process alone
+        make_loader(options, text, dictionary.odim, number == 0, ranks, number == 2)
         for number, text in enumerate(texts)
     ]
-    with Studio(options.tensorboard_dir or None) as studio:
-        trainer = make_trainer(args, options, model, loaders, precision, studio)
-        trainer.report.say(summary(options, model, loaders, precision))
+    ranks.reseed(options.seed)
+    with Studio(options.tensorboard_dir or None if ranks.is_first else None) as studio:
+        trainer = make_trainer(args, options, model, loaders, precision, studio, ranks)
+        lines = summary(options, model, loaders, precision), ranks.describe()
+        trainer.report.say("\n".join(line for line in lines if line))
         resume(trainer, options.resume, "--train-label and --valid-label")
         studio.begin(trainer.position.iteration)
         trainer.run()
-        conclude(trainer, *loaders[2:])
+        if ranks.is_first and not trainer.is_stopped:
+            conclude(trainer, *loaders[2:])
 
 
 def open_text(path: str, dictionary: Dictionary, options: LMTrainOptions) -> Text:
@@ -148,10 +163,16 @@ def build_model(args: Namespace, n_vocab: int) -> torch.nn.Module:
 
 
 def make_loader(
-    options: LMTrainOptions, text: Text, n_vocab: int, is_train: bool
+    options: LMTrainOptions,
+    text: Text,
+    n_vocab: int,
+    is_train: bool,
+    ranks: Ranks,
+    is_whole: bool = False,
 ) -> SentenceLoader:
-    """Minibatches of a text."""
-    batches = cut_sentences(text.lengths(), options.batchsize, options.maxlen)
+    """Minibatches of a text, this process's parts of them or whole ones."""
+    size = options.batchsize * ranks.size
+    batches = cut_sentences(text.lengths(), size, options.maxlen)
     return SentenceLoader(
         text,
         batches,
@@ -159,13 +180,15 @@ def make_loader(
         shuffle=is_train,
         in_order=options.sortagrad or 0,
         seed=options.seed,
+        part=(0, 1) if is_whole else (ranks.rank, ranks.size),
     )
 
 
 def lm_step(model: torch.nn.Module, batch: SentenceBatch) -> tuple[Tensor, Reported]:
     """The loss of a minibatch, and what the log shows of it."""
     loss, nll, count = model(*batch.inputs)
-    return loss, {"loss": loss.detach(), "nll": nll.detach(), "count": count}
+    sums = {"nll": nll.detach() * parts(), "count": count * parts()}
+    return loss, {"loss": loss.detach(), **sums}
 
 
 def perplexities(entry: Entry) -> Entry:
@@ -188,6 +211,7 @@ def make_trainer(
     loaders: list[SentenceLoader],
     precision: Precision,
     studio: Studio,
+    ranks: Ranks,
 ) -> Trainer:
     """The training loop with all that language models need of it."""
     loop = TrainerOptions(
@@ -196,10 +220,14 @@ def make_trainer(
         accum_grad=options.accum_grad,
         grad_clip=options.gradclip,
         report_interval=options.report_interval_iters,
+        seed=options.seed,
+        max_nan_steps=options.max_nan_steps,
+        watchdog=options.watchdog,
+        rehearse=precision.device.type == "cuda",
     )
     updates = -(-len(loaders[0]) // options.accum_grad)
     report = Report(
-        loop.outdir,
+        loop.outdir if ranks.is_first else None,
         Table(COLUMNS, sys.stdout, expected=("val_perplexity",)),
         ProgressBlock(options.epoch, updates, sys.stdout),
         listener=studio.scalars,
@@ -225,8 +253,9 @@ def make_trainer(
         EarlyStopping(options.early_stop_criterion, options.patience or 0),
         loop,
         precision,
-        hooks=[keep],
+        hooks=[keep] if ranks.is_first else [],
         step=lm_step,
+        ranks=ranks,
     )
     return trainer
 

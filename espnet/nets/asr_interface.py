@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from espnet.nets.beam_search import Scorer
+from espnet.nets.ctc_prefix_score import CTCPrefixScorer
 from espnet.nets.decode import make_search
+from espnet.nets.encoder_stream import EncoderStream
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.options import add_options, read_config
 
@@ -76,10 +78,24 @@ class ASRInterface(torch.nn.Module, ABC):
         """Encoder output (T', E) of one utterance's features (T, D)."""
         return self.encode_list([x])[0][0]
 
+    def encoder_stream(self) -> EncoderStream | None:
+        """The encoder for one utterance that comes piece by piece, with state carried.
+
+        None for encoders that can read whole utterances only.
+        """
+        return None
+
     @abstractmethod
     def scorers(self) -> Mapping[str, Scorer]:
         """The parts that a search weighs: ``decoder`` and ``ctc``, where they exist, or
         ``transducer``."""
+
+    def ctc_log_probs(self, memory: Tensor) -> Tensor | None:
+        """CTC log-posteriors (B, T', V) of encoder output; None without CTC."""
+        ctc = self.scorers().get("ctc")
+        if not isinstance(ctc, CTCPrefixScorer):
+            return None
+        return ctc.ctc.log_softmax(memory)
 
     def recognize(
         self,

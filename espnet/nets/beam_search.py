@@ -113,7 +113,9 @@ class BeamSearch:
             for name, s in scorers.items()
             if weights[name] != 0
         }
-        self.full = {n: s for n, s in used.items() if isinstance(s, BatchScorer)}
+        self.full = {
+            n: s.prepared() for n, s in used.items() if isinstance(s, BatchScorer)
+        }
         self.partial = {n: s for n, s in used.items() if isinstance(s, PartialScorer)}
         self.names = [*self.full, *self.partial]
         if not self.names:

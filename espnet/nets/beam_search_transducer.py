@@ -112,8 +112,4 @@ class TransducerSearch:
             together=self.options.search_type != "default",
         )
         search = SEARCHES[self.options.search_type]
-        runs = [
-            search(frames, self.beam, self.count, self.options)
-            for frames in lengths.tolist()
-        ]
-        return driver.run(runs)
+        return search(driver, lengths.tolist(), self.beam, self.count, self.options)

@@ -24,6 +24,13 @@ class BatchScorer(ABC):
 
     first_token: int | None = None
 
+    def prepared(self) -> BatchScorer:
+        """What a label-synchronous search runs: itself, or a twin ready for many steps.
+
+        The twin may keep the weights of now, and its states are used only once.
+        """
+        return self
+
     @abstractmethod
     def start(self, memory: Tensor, lengths: Tensor, beam: int) -> Any:
         """The state before the first token (the start symbol is not scored).
@@ -57,6 +64,18 @@ class BatchScorer(ABC):
                 utterances that have ended can be left out.
             tokens: the token that each new hypothesis appends (M,).
         """
+
+    def merged(self, states: Sequence[Any]) -> list[tuple[list[int], Any]]:
+        """As few states as hold the hypotheses of all, for fewer calls of ``score``.
+
+        Args:
+            states: as ``select`` returned them.
+
+        Returns:
+            Pairs: numbers of states, and one state with the hypotheses of these, one
+            behind the other.
+        """
+        return [([number], state) for number, state in enumerate(states)]
 
     def final_score(self, state: Any, rows: Tensor) -> Tensor | None:
         """What is added to hypotheses that end, or None for nothing.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from espnet.utils.errors import UserError
 from espnet.utils.options import option
 
 UNITS = {"word": ".wrd.trn", "token": ".trn"}
-COLUMNS = ("Utts", "Tokens", "Corr %", "Sub %", "Del %", "Ins %", "Err %", "Utt err %")
-ERROR_COLUMN = COLUMNS.index("Err %") + 1
+RATES = ("Corr %", "Sub %", "Del %", "Ins %", "Err %", "Utt err %")
+ERROR_COLUMN = 3 + RATES.index("Err %")
 FORMAT, MIME = "flac", "audio/flac"  # half the size of wav, and browsers play it
 _SPEED = re.compile(r"(\d+)/\1 utterances done in .*real-time factor ([\d.]+)")
 
@@ -137,7 +138,11 @@ def _summary(
         )
     rows = [[total.name, *_cells(total)]]
     text = "".join(tag("p", escaped(line)) for line in lines)
-    return text + table(f"All {unit}s", ("", *COLUMNS), rows, ERROR_COLUMN)
+    return text + table(f"All {unit}s", _heads(unit), rows, ERROR_COLUMN)
+
+
+def _heads(unit: str) -> tuple[str, ...]:
+    return ("", "Utts", f"{unit.capitalize()}s", *RATES)
 
 
 def _speed(logs: Path) -> str:
@@ -156,7 +161,7 @@ def _speed(logs: Path) -> str:
 
 
 def _tables(utterances: Sequence[Utterance], unit: str, pairs: int) -> str:
-    heads = ("", *COLUMNS)
+    heads = _heads(unit)
     groups = "".join(
         table(caption, heads, [[g.name, *_cells(g)] for g in group], ERROR_COLUMN)
         for caption, group in (
@@ -267,6 +272,7 @@ def _players(
     if not options.data:
         return {}
     sources = {source.key: source for source in iter_utterances(options.data)}
+    read = lru_cache(maxsize=2)(read_audio)  # segments share recordings
     players: dict[str, str] = {}
     room = options.audio_mb * 1e6
     for utterance in order[: options.audio_utts]:
@@ -276,7 +282,7 @@ def _players(
                 f"--data: {options.data} has no utterance '{utt}'; give the directory "
                 "that was decoded"
             )
-        uri = f"data:{MIME};base64,{_encoded(sources[utt])}"
+        uri = f"data:{MIME};base64,{_encoded(sources[utt], read)}"
         room -= len(uri)
         if room < 0:
             break
@@ -284,10 +290,10 @@ def _players(
     return players
 
 
-def _encoded(source: Source) -> str:
+def _encoded(source: Source, read: Callable[[str], tuple[np.ndarray, int]]) -> str:
     """The audio of an utterance, one channel, as base64."""
     try:
-        samples, rate = read_audio(source.source)
+        samples, rate = read(source.source)
         samples = cut(samples, rate, source)
     except UserError as error:
         raise UserError(f"{source.place}: {source.key}: {error}") from None

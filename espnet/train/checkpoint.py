@@ -99,10 +99,10 @@ def snapshots(
         match = _SNAPSHOT_NAME.match(path.name)
         if match:
             number = int(match[2])
-            found.append(
-                (number * updates_per_epoch if match[1] == "ep" else number, path)
-            )
-    for _, path in sorted(found, reverse=True):
+            is_epoch = match[1] == "ep"  # is later than the last update of its epoch
+            updates = number * updates_per_epoch if is_epoch else number
+            found.append((updates, is_epoch, path))
+    for *_, path in sorted(found, reverse=True):
         try:
             yield path, load_snapshot(path)
         except DamagedFile as error:
@@ -116,7 +116,7 @@ def remove_leftovers(outdir: str | Path) -> None:
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every global random number generator."""
+    """The state of every global random generator, and of the current GPU's."""
     kind, keys, position, has_gauss, cached = np.random.get_state()
     return {
         "python": json.dumps(random.getstate()),
@@ -128,7 +128,7 @@ def random_state() -> dict[str, Any]:
             "cached": float(cached),
         },
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
@@ -142,5 +142,5 @@ def set_random_state(state: Mapping[str, Any]) -> None:
         (numpy["kind"], keys, numpy["position"], numpy["has_gauss"], numpy["cached"])
     )
     torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if torch.cuda.is_available() and state["cuda"]:
+        torch.cuda.set_rng_state(state["cuda"][0])

@@ -6,10 +6,8 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 
-from espnet.train.passes import BatchLike
 from espnet.utils.errors import UserError
 
-MAX_IN_ROW = 20
 MAX_NAMED = 10
 
 
@@ -20,7 +18,7 @@ class StepGuard:
         max_in_row: refused updates one after the other that end the training.
     """
 
-    def __init__(self, max_in_row: int = MAX_IN_ROW) -> None:
+    def __init__(self, max_in_row: int) -> None:
         self.max_in_row = max_in_row
         self.skipped = 0
         self.in_row = 0
@@ -29,7 +27,7 @@ class StepGuard:
         self,
         norm: float,
         losses: Sequence[float],
-        batches: Sequence[BatchLike],
+        uttids: Sequence[Sequence[str]],
         is_scaled: bool = False,
     ) -> bool:
         """Whether the update may be made.
@@ -37,35 +35,35 @@ class StepGuard:
         Args:
             norm: of the gradient.
             losses: of the minibatches that it sums up.
-            batches: these.
+            uttids: names of the utterances of each.
             is_scaled: the loss was scaled for float16, where an infinite gradient only
                 means that the scale is still too large.
 
         Raises:
             UserError: too many in a row were refused.
         """
-        both = zip(batches, losses, strict=True)
-        bad = [batch for batch, loss in both if not math.isfinite(loss)]
+        both = zip(uttids, losses, strict=True)
+        bad = [names for names, loss in both if not math.isfinite(loss)]
         if not bad and math.isfinite(norm):
             self.in_row = 0
             return True
         self.skipped += 1
         self.in_row += 1
         what = f"loss {losses}" if bad else f"gradient norm {norm}"
-        uttids = [uttid for batch in bad or batches for uttid in batch.uttids]
-        more = f" and {len(uttids) - MAX_NAMED} more" if len(uttids) > MAX_NAMED else ""
-        names = ", ".join(uttids[:MAX_NAMED]) + more
+        named = [uttid for names in bad or uttids for uttid in names]
+        more = f" and {len(named) - MAX_NAMED} more" if len(named) > MAX_NAMED else ""
+        shown = ", ".join(named[:MAX_NAMED]) + more
         logging.log(
             logging.INFO if is_scaled and not bad else logging.WARNING,
             "%s is not finite; update left out (%d so far); utterances: %s",
             what,
             self.skipped,
-            names,
+            shown,
         )
         if self.in_row >= self.max_in_row:
             raise UserError(
                 f"training stopped: {self.in_row} updates in a row had a loss or "
-                f"gradient that is not finite, the last with {what} on {names}. Look "
+                f"gradient that is not finite, the last with {what} on {shown}. Look "
                 "at the features of these utterances (NaN, silence), lower the "
                 "learning rate, or use --train-dtype float32; the snapshots are good"
             )

@@ -253,7 +253,8 @@ class Studio:
 
 def _work(jobs: Connection, tensorboard_dir: str | None, first_step: int) -> None:
     """The drawing process: do jobs until the pipe ends; a failure is only told once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training process decides
+    for request in (signal.SIGINT, signal.SIGTERM):  # the training process decides
+        signal.signal(request, signal.SIG_IGN)
     os.nice(LOW_PRIORITY)
     setup_logging(0)
     events = Events(tensorboard_dir, first_step)

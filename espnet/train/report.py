@@ -96,7 +96,7 @@ class Report:
     """The log of a run: a row per report, printed and kept in ``<outdir>/log``.
 
     Args:
-        outdir: where ``log`` is written.
+        outdir: where ``log`` is written; None: nowhere.
         table: prints the rows.
         progress: drawn below each row.
         listener: gets each row too.
@@ -105,13 +105,13 @@ class Report:
 
     def __init__(
         self,
-        outdir: str | Path,
+        outdir: str | Path | None,
         table: Table,
         progress: ProgressBlock,
         listener: Callable[[Entry], None] | None = None,
         derive: Callable[[Entry], Entry] | None = None,
     ) -> None:
-        self.path = Path(outdir) / "log"
+        self.path = Path(outdir) / "log" if outdir is not None else None
         self.table = table
         self.progress = progress
         self.listener = listener
@@ -183,5 +183,7 @@ class Report:
         self._write()
 
     def _write(self) -> None:
+        if self.path is None:
+            return
         with atomic_write(self.path) as stream:
             json.dump(self.entries, stream, indent=4, sort_keys=True)

@@ -23,7 +23,7 @@ from espnet.utils.errors import UserError
 def resume(
     trainer: Trainer, snapshot: str | None, data: str = "--train-json and --valid-json"
 ) -> None:
-    """Put a trainer where its last run was interrupted.
+    """Put a trainer, in all its processes, where its last run was interrupted.
 
     A run that was started from a named snapshot goes on from its own newer ones;
     without a name it is the newest of all.
@@ -37,6 +37,16 @@ def resume(
         UserError: the snapshot is not there, damaged, or of another model; or the
             newest one is of other data.
     """
+    ranks = trainer.ranks
+    path = _resume_first(trainer, snapshot, data) if ranks.is_first else None
+    path, position = ranks.from_first((path, trainer.position))
+    if path is not None and not ranks.is_first:
+        trainer.restore(load_snapshot(path), str(path))
+        trainer.position = position
+
+
+def _resume_first(trainer: Trainer, snapshot: str | None, data: str) -> Path | None:
+    """What :func:`resume` does in the process that writes; which snapshot it took."""
     outdir = trainer.options.outdir
     origin = str(Path(snapshot).resolve()) if snapshot else ""
     remove_leftovers(outdir)
@@ -50,10 +60,10 @@ def resume(
                 "hold now; use another --outdir"
             )
         _restore(trainer, path, content)
-        return
+        return path
     if not snapshot:
         (outdir / "log").unlink(missing_ok=True)
-        return
+        return None
     content = load_snapshot(snapshot)
     _check_program(Path(snapshot), content)
     _restore(trainer, Path(snapshot), content)
@@ -63,6 +73,7 @@ def resume(
             "%s: was trained on other data; its epoch starts anew", snapshot
         )
         trainer.position.batch = 0
+    return Path(snapshot)
 
 
 def _origin(content: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
+import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from espnet.train.trainer import Precision
+from espnet.train.options import OPTIMIZATION_LEVELS
+from espnet.train.settings import Precision
 from espnet.utils.errors import UserError
 
 AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -26,8 +29,16 @@ def choose_precision(ngpu: int | None, train_dtype: str) -> Precision:
         train_dtype: the format; those of 16 bits are autocast.
 
     Raises:
-        UserError: a GPU is asked for where there is none.
+        UserError: a GPU is asked for where there is none, or float16 on the CPU, whose
+            products it makes slower, not faster.
     """
+    if train_dtype in OPTIMIZATION_LEVELS:
+        level, train_dtype = train_dtype, OPTIMIZATION_LEVELS[train_dtype]
+        logging.warning(
+            "train-dtype: %s, a level of NVIDIA Apex, is --train-dtype %s here: "
+            "torch's autocast, with parameters in float32",
+            *(level, train_dtype),
+        )
     available = torch.cuda.is_available()
     count = int(available) if ngpu is None else ngpu
     if count and not available:
@@ -37,9 +48,9 @@ def choose_precision(ngpu: int | None, train_dtype: str) -> Precision:
         )
     device = torch.device("cuda" if count else "cpu")
     autocast = AUTOCAST.get(train_dtype)
-    if autocast is not None and not count:
+    if autocast is torch.float16 and not count:
         raise UserError(
-            f"train-dtype: {train_dtype} needs a GPU; use float32 on the CPU"
+            "train-dtype: float16 needs a GPU; use float32 or bfloat16 on the CPU"
         )
     dtype = torch.float64 if train_dtype == "float64" else torch.float32
     return Precision(device, dtype, autocast)
@@ -53,6 +64,37 @@ def set_up_torch(seed: int, debugmode: int) -> None:
     torch.backends.cudnn.deterministic = debugmode > 0
     torch.backends.cudnn.benchmark = debugmode == 0
     torch.use_deterministic_algorithms(debugmode > 1, warn_only=True)
+
+
+def allow_tf32(is_allowed: bool) -> None:
+    """Whether a GPU may round factors of float32 products, for several times the speed.
+
+    It keeps 10 bits of the mantissa where float32 has 23.
+    """
+    torch.set_float32_matmul_precision("high" if is_allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = is_allowed
+
+
+def compile_model(model: torch.nn.Module) -> None:
+    """Let torch.compile rewrite a model's ``forward``; names of parameters stay.
+
+    Lengths differ from minibatch to minibatch, so shapes are left open. Parts of a
+    model that the compiler fails on run as they are.
+
+    Raises:
+        UserError: there is no C++ compiler, which it needs.
+    """
+    compilers = [os.environ.get("CXX") or "g++", "c++", "clang++"]
+    if not any(map(shutil.which, compilers)):
+        raise UserError(
+            "compile: torch.compile needs a C++ compiler, and none of "
+            f"{', '.join(compilers)} is on PATH; install g++, or leave --compile out"
+        )
+    # it would tell of every line that it leaves to Python
+    for part in ("_dynamo", "_functorch", "_inductor"):
+        logging.getLogger(f"torch.{part}").setLevel(logging.ERROR)
+    model.compile(dynamic=True)
+    torch._dynamo.config.suppress_errors = True
 
 
 def as_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,17 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from espnet.nets.pytorch_backend.sharing import sharing
 from espnet.train.checkpoint import (
     load,
     random_state,
     save,
     set_random_state,
 )
+from espnet.train.distributed import Outcome, Ranks, Stepped, mean, together
 from espnet.train.guard import StepGuard
+from espnet.train.health import Stopwatch, health
+from espnet.train.interruption import StopRequest
 from espnet.train.optimizer import Optimization
 from espnet.train.passes import (
     BatchLike,
@@ -32,92 +38,19 @@ from espnet.train.passes import (
     Pass,
     Step,
     fetch,
-    out_of_memory,
+    memory_for,
     plain_step,
 )
+from espnet.train.rehearsal import rehearse
 from espnet.train.report import VALID, Entry, Means, Report
+from espnet.train.settings import Position, Precision, TrainerOptions
 from espnet.train.watch import Best, EarlyStopping
+from espnet.train.watchdog import Watchdog
 from espnet.train.weights import load_weights
 
 EpochHook = Callable[[int, int], None]  # gets the epoch and the iteration
-
-
-@dataclass(frozen=True)
-class Reaction:
-    """What happens to Adadelta after an epoch that was worse than the best.
-
-    Attributes:
-        metric: of ``TrainerOptions.best``.
-        put_back: load the best weights.
-        eps_decay: factor on epsilon.
-    """
-
-    metric: str
-    put_back: bool
-    eps_decay: float
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    """Numbers of the loop.
-
-    Attributes:
-        outdir: where everything is written.
-        epochs: at most.
-        accum_grad: minibatches per update.
-        grad_clip: largest norm of the gradient; 0: no limit.
-        grad_noise: add noise that fades out to gradients.
-        report_interval: updates between two rows of the log.
-        save_interval: updates between two snapshots inside an epoch; 0: none.
-        keep_snapshots: newest epochs whose snapshots are kept; 0: all.
-        best: file ``model.<name>.best`` -> (log key, whether higher is better).
-        reaction: to epochs that are worse.
-    """
-
-    outdir: Path
-    epochs: int
-    accum_grad: int = 1
-    grad_clip: float = 5.0
-    grad_noise: bool = False
-    report_interval: int = 100
-    save_interval: int = 0
-    keep_snapshots: int = 0
-    best: Mapping[str, tuple[str, bool]] | None = None
-    reaction: Reaction | None = None
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Where and in which number format the model computes.
-
-    Attributes:
-        device: of the model.
-        dtype: of parameters and features.
-        autocast: format of the operations that bear 16 bits.
-    """
-
-    device: torch.device
-    dtype: torch.dtype = torch.float32
-    autocast: torch.dtype | None = None
-
-
-@dataclass
-class Position:
-    """How far training is.
-
-    Attributes:
-        epoch: epochs done.
-        batch: minibatches done of the running one.
-        iteration: updates done.
-        elapsed: seconds, those before an interruption included.
-        origin: the snapshot that ``--resume`` named, if any.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    iteration: int = 0
-    elapsed: float = 0.0
-    origin: str = ""
+Notes = Callable[[], Sequence[str]]
+ALONE = Ranks()
 
 
 class Trainer:
@@ -134,6 +67,11 @@ class Trainer:
         precision: device and number format.
         hooks: called after each epoch, before its snapshot.
         step: model and batch -> the loss, a scalar, and the values to report.
+        ranks: the processes that share the training.
+        notes: what the task has to say of the epoch that has ended.
+
+    Attributes:
+        is_stopped: SIGTERM has ended the run before its time.
     """
 
     def __init__(
@@ -148,6 +86,8 @@ class Trainer:
         precision: Precision,
         hooks: Sequence[EpochHook] = (),
         step: Step = plain_step,
+        ranks: Ranks = ALONE,
+        notes: Notes | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimization.optimizer
@@ -160,9 +100,16 @@ class Trainer:
         self.options = options
         self.precision = precision
         self.hooks = hooks
-        self.step = step
+        self.ranks = ranks
+        self.stepped = Stepped(model, step)
+        self.network = ranks.parallel(self.stepped)
         self.position = Position()
-        self.guard = StepGuard()
+        self.guard = StepGuard(options.max_nan_steps)
+        self.notes = notes
+        self.stopwatch = Stopwatch()
+        self.stop_request = StopRequest()
+        self.is_stopped = False
+        self.watchdog = Watchdog(options.watchdog)
         self.best = {
             name: Best(key, higher)
             for name, (key, higher) in (options.best or {}).items()
@@ -184,12 +131,26 @@ class Trainer:
         return [self.train.fingerprint(), self.valid.fingerprint()]
 
     def run(self) -> None:
-        """Train until the last epoch or until no improvement is to be expected."""
+        """Train until the last epoch or until no improvement is to be expected.
+
+        SIGTERM ends it early, with a snapshot from which the next run goes on exactly.
+        """
         self._started = time.monotonic()
         self.report.progress.start(self.position.iteration)
-        while self.position.epoch < self.options.epochs and not self.early_stop.stop:
-            self._run_epoch()
-        self.report.say(self._conclusion())
+        with self.watchdog, self.stop_request:
+            if self.options.rehearse:
+                self.model.train()
+                rehearse(
+                    *(self.model, self.optimizer, self.train.largest()),
+                    lambda batch: self._accumulate(batch, is_last=True),
+                )
+            while not (self.is_stopped or self._is_done()):
+                self._run_epoch()
+        if not self.is_stopped:
+            self.report.say(self._conclusion())
+
+    def _is_done(self) -> bool:
+        return self.position.epoch >= self.options.epochs or self.early_stop.stop
 
     def _conclusion(self) -> str:
         reasons = ["all epochs done"]
@@ -212,36 +173,41 @@ class Trainer:
         self.model.train()
         group: list[Pass] = []
         position = self.position
-        for batch in self.train.epoch(position.epoch, start=position.batch):
-            group.append(self._accumulate(batch))
+        batches = self.train.epoch(position.epoch, start=position.batch)
+        for batch in self.stopwatch.watch(batches):
+            is_last = position.batch + 1 == len(self.train)
+            is_full = is_last or len(group) + 1 == self.options.accum_grad
+            group.append(self._accumulate(batch, is_full))
             position.batch += 1
-            is_last = position.batch == len(self.train)
-            if len(group) == self.options.accum_grad or is_last:
+            if is_full:
                 self._update(group)
                 group = []
                 if not is_last:
                     self._between_updates()
+            if self.is_stopped:
+                self._stop()
+                return
         self._end_epoch()
 
-    def _accumulate(self, batch: BatchLike) -> Pass:
-        """Add the gradient of one minibatch."""
-        loss, done = self._forward(batch)
-        try:
+    def _accumulate(self, batch: BatchLike, is_last: bool) -> Pass:
+        """Add the gradient of a minibatch, perhaps the last one of an update."""
+        wait = nullcontext() if is_last else self.ranks.apart(self.network)
+        with wait, memory_for(batch):
+            loss, done = self._forward(batch, self.network)
             self.scaler.scale(loss / self.options.accum_grad).backward()
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(batch) from error
         if self.options.grad_noise:
             self._add_noise()
         return done
 
-    def _forward(self, batch: BatchLike) -> tuple[Tensor, Pass]:
+    def _forward(
+        self, batch: BatchLike, network: torch.nn.Module
+    ) -> tuple[Tensor, Pass]:
         """The loss, which has a gradient in training, and what came of the batch."""
         on_device = batch.to(self.precision.device, self.precision.dtype)
-        try:
-            with self._autocast():
-                loss, reported = self.step(self.model, on_device)
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(batch) from error
+        with self._autocast(), sharing(self.ranks.size, batch.is_empty):
+            loss, reported = network(on_device)
+        if batch.is_empty:
+            loss = loss * 0.0
         return loss, Pass(batch, loss.detach(), reported)
 
     def _autocast(self) -> torch.autocast:
@@ -250,11 +216,18 @@ class Trainer:
         return torch.autocast(device, dtype=kind, enabled=kind is not None)
 
     def _add_noise(self) -> None:
-        """Neelakantan et al. 2015, arXiv:1511.06807, with a step each 100 updates."""
-        deviation = 1.0 / (self.position.iteration // 100 + 1) ** 0.55
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad.add_(torch.randn_like(parameter.grad), alpha=deviation)
+        """Neelakantan et al. 2015, arXiv:1511.06807, with a step each 100 updates.
+
+        It depends on seed and place only, and so is the same in all processes.
+        """
+        position = self.position
+        place = f"{self.options.seed} {position.epoch} {position.batch}"
+        source = torch.Generator(self.precision.device)
+        source.manual_seed(zlib.crc32(place.encode()))
+        deviation = 1.0 / (position.iteration // 100 + 1) ** 0.55
+        for grad in (p.grad for p in self.parameters if p.grad is not None):
+            noise = torch.empty_like(grad).normal_(generator=source)
+            grad.add_(noise, alpha=deviation)
 
     def _update(self, group: list[Pass]) -> None:
         """Make one optimizer step of the gradients of some minibatches."""
@@ -262,17 +235,21 @@ class Trainer:
         limit = self.options.grad_clip if self.options.grad_clip > 0 else float("inf")
         norm = clip_grad_norm_(self.parameters, limit)
         losses, values, norm_value = fetch(group, norm)
-        batches = [done.batch for done in group]
+        uttids = [() if p.batch.is_empty else p.batch.uttids for p in group]
+        own = Outcome(losses, values, uttids, self.stop_request.is_made)
+        every = together(self.ranks.gather(own))
+        self.is_stopped = every.is_stopping
         is_scaled = self.scaler.is_enabled()
-        if self.guard.accept(norm_value, losses, batches, is_scaled):
+        if self.guard.accept(norm_value, every.losses, every.uttids, is_scaled):
             self.scaler.step(self.optimizer)
             if self.scheduler is not None:
                 self.scheduler.step()
-            for reported in values:
+            for reported in every.values:
                 self.report.observe(reported)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.position.iteration += 1
+        self.watchdog.step()
         logging.debug("grad norm=%g", norm_value)
 
     def _between_updates(self) -> None:
@@ -286,12 +263,15 @@ class Trainer:
 
     def _end_epoch(self) -> None:
         """Validate, keep the best, react, report, and write the snapshot last."""
-        validation = self._validate()
+        validation = self._validate(may_stop=True)
+        if self.is_stopped:
+            self._stop()
+            return
         self.position.epoch += 1
         self.position.batch = 0
         epoch = self.position.epoch
         for name, best in self.best.items():
-            if best.update(validation, epoch):
+            if best.update(validation, epoch) and self.ranks.is_first:
                 save(self.model.state_dict(), self._best_file(name))
         self._react(validation)
         self.report.close_epoch(epoch, validation)
@@ -299,23 +279,45 @@ class Trainer:
         self.early_stop.update(entry, epoch)
         for hook in self.hooks:
             hook(epoch, self.position.iteration)
+        notes = self.notes() if self.notes else ()
+        self.report.say(health(self.report.history, self.stopwatch.epoch, notes))
         self._save_snapshot(f"snapshot.ep.{epoch}")
-        if self.options.keep_snapshots:
+        if self.options.keep_snapshots and self.ranks.is_first:
             old = epoch - self.options.keep_snapshots
             (self.options.outdir / f"snapshot.ep.{old}").unlink(missing_ok=True)
 
+    def _stop(self) -> None:
+        """Leave a snapshot, as this run is asked to end."""
+        name = f"snapshot.iter.{self.position.iteration}"
+        self._save_snapshot(name)
+        self.report.say(
+            f"stopped by SIGTERM after {self.position.iteration} updates; "
+            f"{self.options.outdir / name} is written, the same command goes on from it"
+        )
+
     @torch.no_grad()
-    def _validate(self) -> Entry:
-        """Means over the validation minibatches of what the model reports."""
+    def _validate(self, may_stop: bool = False) -> Entry:
+        """Means over the validation minibatches of what the model reports.
+
+        With ``may_stop`` a request to stop is looked at after each of them.
+        """
         self.model.eval()
-        means = Means()
+        parts: list[dict[str, float]] = []
         for batch in self.valid.epoch(0):
-            loss, done = self._forward(batch)
+            with memory_for(batch):
+                loss, done = self._forward(batch, self.stepped)
             losses, values, _ = fetch([done], loss)
             if losses[0] != losses[0]:
                 logging.warning("validation: loss is NaN for %s", batch.describe())
-            means.add(values[0])
+            parts += values
+            self.watchdog.step()
+            if may_stop and self.ranks.any(self.stop_request.is_made):
+                self.is_stopped = True
+                break
         self.model.train()
+        means = Means()
+        for of_batch in zip(*self.ranks.gather(parts), strict=True):
+            means.add(mean(of_batch))
         return means.result(VALID)
 
     def _react(self, validation: Entry) -> None:
@@ -326,7 +328,9 @@ class Trainer:
             return
         if reaction.put_back:
             path = self._best_file(reaction.metric)
-            load_weights(self.model, load(path), str(path))
+            if self.ranks.is_first:
+                load_weights(self.model, load(path), str(path))
+            self.ranks.spread(self.model)
             for best in self.best.values():
                 if best.epoch == self.position.epoch:
                     best.in_snapshot = False
@@ -344,7 +348,8 @@ class Trainer:
         }
         eps = {"eps": self.optimizer.param_groups[0]["eps"]} if self.has_eps else {}
         done = self.position.epoch + self.position.batch / len(self.train)
-        return self.report.row(counters, {**validation, **eps}, done)
+        more = {**validation, **eps, **self.stopwatch.row()}
+        return self.report.row(counters, more, done)
 
     def _elapsed(self) -> float:
         return self.position.elapsed + time.monotonic() - self._started
@@ -358,7 +363,9 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "trainer": self.state(),
         }
-        save(content, self.options.outdir / name)
+        content["trainer"]["random"] = self.ranks.gather(random_state())
+        if self.ranks.is_first:
+            save(content, self.options.outdir / name)
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on, but for model and optimizer."""
@@ -371,7 +378,6 @@ class Trainer:
             "scheduler": self.scheduler.state_dict() if self.scheduler else {},
             "scaler": self.scaler.state_dict(),
             "batches": self.fingerprint,
-            "random": random_state(),
         }
 
     def restore(self, content: Mapping[str, Any], source: str) -> None:
@@ -394,4 +400,7 @@ class Trainer:
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.report.restore(state["report"])
-        set_random_state(state["random"])
+        of_ranks = state["random"]
+        of_ranks = [of_ranks] if isinstance(of_ranks, dict) else of_ranks
+        if self.ranks.rank < len(of_ranks):
+            set_random_state(of_ranks[self.ranks.rank])

@@ -78,53 +78,123 @@ class BatchLimits:
         return self.count
 
 
-def _seq_end(items: list[Item], start: int, limits: BatchLimits) -> int:
-    ilen, olen = _lengths(items[start])
-    shrink = max(ilen // limits.max_length_in, olen // limits.max_length_out)
+@dataclass(frozen=True)
+class Sides:
+    """Where the lengths of a model's input and output stand in an entry.
+
+    Attributes:
+        swapped: the input is ``output`` of data.json (synthesis: text to features).
+        iaxis: which item of the list is the input.
+        oaxis: which item is the output.
+    """
+
+    swapped: bool = False
+    iaxis: int = 0
+    oaxis: int = 0
+
+    def input_shape(self, entry: Mapping[str, Any]) -> Sequence[int]:
+        """The shape whose first number is the input's length."""
+        shape: Sequence[int] = entry["output" if self.swapped else "input"][self.iaxis][
+            "shape"
+        ]
+        return shape
+
+    def output_shape(self, entry: Mapping[str, Any]) -> Sequence[int]:
+        """The shape of the output; of the longest where speakers are mixed."""
+        parts = entry["input" if self.swapped else "output"]
+        if len(parts) > 1 and not (self.swapped or self.oaxis):
+            return max((part["shape"] for part in parts), key=lambda shape: shape[0])
+        shape: Sequence[int] = parts[self.oaxis]["shape"]
+        return shape
+
+
+RECOGNITION = Sides()
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Utterances in the order in which they are cut, with their lengths."""
+
+    items: list[Item]
+    ilens: list[int]
+    olens: list[int]
+    idim: int
+    odim: int
+
+
+def _seq_end(group: _Group, start: int, limits: BatchLimits) -> int:
+    shrink = max(
+        group.ilens[start] // limits.max_length_in,
+        group.olens[start] // limits.max_length_out,
+    )
     return start + max(1, limits.min_batch_size, limits.batch_size // (1 + shrink))
 
 
-def _bin_end(items: list[Item], start: int, limits: BatchLimits) -> int:
-    idim = int(items[start][1]["input"][0]["shape"][-1])
-    odim = int(items[start][1]["output"][0]["shape"][-1])
+def _bin_end(group: _Group, start: int, limits: BatchLimits) -> int:
+    idim, odim, most = group.idim, group.odim, limits.batch_bins
+    ilens, olens = group.ilens, group.olens
     widest_in = widest_out = 0
-    end = start
-    for end in range(start, len(items)):
-        ilen, olen = _lengths(items[end])
-        widest_in, widest_out = max(widest_in, ilen), max(widest_out, olen)
-        bins = (widest_in * idim + widest_out * odim) * (end - start + 1)
-        if bins > limits.batch_bins:
+    for end in range(start, len(ilens)):
+        widest_in = max(widest_in, ilens[end])
+        widest_out = max(widest_out, olens[end])
+        if (widest_in * idim + widest_out * odim) * (end - start + 1) > most:
             return max(end, start + max(1, limits.min_batch_size))
-    return end + 1
+    return len(ilens)
 
 
-def _frame_end(items: list[Item], start: int, limits: BatchLimits) -> int:
+def _frame_end(group: _Group, start: int, limits: BatchLimits) -> int:
+    never = 2**62
+    most_in, most_out, most_both = (
+        limit if limit > 0 else never
+        for limit in (
+            limits.batch_frames_in,
+            limits.batch_frames_out,
+            limits.batch_frames_inout,
+        )
+    )
+    ilens, olens = group.ilens, group.olens
     widest_in = widest_out = 0
-    for end in range(start, len(items)):
-        ilen, olen = _lengths(items[end])
-        widest_in, widest_out = max(widest_in, ilen), max(widest_out, olen)
+    for end in range(start, len(ilens)):
+        widest_in = max(widest_in, ilens[end])
+        widest_out = max(widest_out, olens[end])
         rows = end - start + 1
-        for name, limit, frames in (
-            ("batch-frames-in", limits.batch_frames_in, widest_in),
-            ("batch-frames-out", limits.batch_frames_out, widest_out),
-            ("batch-frames-inout", limits.batch_frames_inout, widest_in + widest_out),
+        if (
+            widest_in * rows > most_in
+            or widest_out * rows > most_out
+            or (widest_in + widest_out) * rows > most_both
         ):
-            if limit <= 0 or frames * rows <= limit:
-                continue
             if rows == 1:
-                raise UserError(
-                    f"{name}: {limit} is less than utterance '{items[end][0]}' alone "
-                    f"has ({frames}); raise it or remove the utterance"
-                )
+                raise _too_long(group, start, limits)
             return max(end, start + limits.min_batch_size)
-    return len(items)
+    return len(ilens)
 
 
-BATCH_COUNTS: dict[str, Callable[[list[Item], int, BatchLimits], int]] = {
+def _too_long(group: _Group, number: int, limits: BatchLimits) -> UserError:
+    """The error that names an utterance which alone is above a limit."""
+    ilen, olen = group.ilens[number], group.olens[number]
+    name, limit, frames = next(
+        (name, limit, frames)
+        for name, limit, frames in (
+            ("batch-frames-in", limits.batch_frames_in, ilen),
+            ("batch-frames-out", limits.batch_frames_out, olen),
+            ("batch-frames-inout", limits.batch_frames_inout, ilen + olen),
+        )
+        if 0 < limit < frames
+    )
+    return UserError(
+        f"{name}: {limit} is less than utterance '{group.items[number][0]}' alone has "
+        f"({frames}); raise it or remove the utterance"
+    )
+
+
+BATCH_COUNTS: dict[str, Callable[[_Group, int, BatchLimits], int]] = {
     "seq": _seq_end,
     "bin": _bin_end,
     "frame": _frame_end,
 }
+
+
+SORT_KEYS = ("input", "output", "shuffle")
 
 
 def make_batchset(
@@ -135,11 +205,15 @@ def make_batchset(
     num_batches: int = 0,
     min_batch_size: int = 1,
     shortest_first: bool = False,
+    batch_sort_key: str = "input",
+    swap_io: bool = False,
     count: str = "auto",
     batch_bins: int = 0,
     batch_frames_in: int = 0,
     batch_frames_out: int = 0,
     batch_frames_inout: int = 0,
+    iaxis: int = 0,
+    oaxis: int = 0,
 ) -> list[Minibatch]:
     """Cut utterances into minibatches, with the numbers named one by one.
 
@@ -147,6 +221,10 @@ def make_batchset(
         data: the ``utts`` of a data.json.
         num_batches: keep only the first so many batches, if above 0.
         shortest_first: order the batches by rising length (sortagrad).
+        batch_sort_key: see :func:`cut_batches`.
+        swap_io: the model's input is ``output`` of ``data`` (synthesis).
+        iaxis: which item of the list is the model's input.
+        oaxis: which item is its output.
 
     The other arguments are those of :class:`BatchLimits`.
 
@@ -165,7 +243,8 @@ def make_batchset(
         batch_frames_inout=batch_frames_inout,
         min_batch_size=min_batch_size,
     )
-    return cut_batches(data, limits, num_batches, shortest_first)
+    sides = Sides(swap_io, iaxis, oaxis)
+    return cut_batches(data, limits, num_batches, shortest_first, batch_sort_key, sides)
 
 
 def cut_batches(
@@ -173,25 +252,42 @@ def cut_batches(
     limits: BatchLimits,
     num_batches: int = 0,
     shortest_first: bool = False,
+    sort_key: str = "input",
+    sides: Sides = RECOGNITION,
 ) -> list[Minibatch]:
     """Cut utterances into minibatches.
 
     Utterances of different ``category`` never share a batch. Inside a batch the longest
-    input comes first.
+    comes first.
+
+    Args:
+        data: the ``utts`` of a data.json.
+        limits: when a batch is full.
+        num_batches: keep only the first so many batches, if above 0.
+        shortest_first: order the batches by rising length.
+        sort_key: ``input`` or ``output``: what makes lengths similar; ``shuffle``:
+            nothing, utterances are mixed (``seq`` only).
+        sides: where the model's input and output stand.
 
     Raises:
         UserError: limits that fit no utterance, or fewer utterances than a batch needs.
     """
     mode = limits.mode()
+    if sort_key not in SORT_KEYS:
+        raise UserError(one_of("batch-sort-key", sort_key, SORT_KEYS))
+    if sort_key == "shuffle" and (mode != "seq" or shortest_first):
+        reason = "sortagrad" if shortest_first else f"batch-count {mode}"
+        raise UserError(
+            f"batch-sort-key: shuffle does not go with {reason}; use input or output"
+        )
     batches: list[Minibatch] = []
-    for group in _by_category(data.items()):
-        if len(group) < limits.min_batch_size:
+    for items in _by_category(data.items()):
+        if len(items) < limits.min_batch_size:
             raise UserError(
-                f"{len(group)} utterances are fewer than a batch needs "
+                f"{len(items)} utterances are fewer than a batch needs "
                 f"({limits.min_batch_size}); use fewer GPUs or more data"
             )
-        group.sort(key=_input_length, reverse=not shortest_first)
-        batches += _cut(group, mode, limits)
+        batches += _cut(_sorted(items, sort_key, shortest_first, sides), mode, limits)
     if shortest_first:
         for batch in batches:
             batch.reverse()
@@ -205,22 +301,43 @@ def _by_category(items: Iterable[Item]) -> list[list[Item]]:
     return list(groups.values())
 
 
-def _cut(items: list[Item], mode: str, limits: BatchLimits) -> list[Minibatch]:
+def _sorted(
+    items: list[Item], sort_key: str, shortest_first: bool, sides: Sides
+) -> _Group:
+    """The utterances in order; equal lengths stay as they are."""
+    ilens = [int(sides.input_shape(entry)[0]) for _, entry in items]
+    olens = [int(sides.output_shape(entry)[0]) for _, entry in items]
+    order = list(range(len(items)))
+    if sort_key == "shuffle":
+        random.Random(0).shuffle(order)
+    else:
+        lengths = ilens if sort_key == "input" else olens
+        order.sort(key=lengths.__getitem__, reverse=not shortest_first)
+    first = items[0][1]
+    return _Group(
+        items=[items[i] for i in order],
+        ilens=[ilens[i] for i in order],
+        olens=[olens[i] for i in order],
+        idim=int(sides.input_shape(first)[-1]),
+        odim=int(sides.output_shape(first)[-1]),
+    )
+
+
+def _cut(group: _Group, mode: str, limits: BatchLimits) -> list[Minibatch]:
     find_end = BATCH_COUNTS[mode]
+    items = group.items
     batches: list[Minibatch] = []
     start = 0
     while start < len(items):
-        end = min(find_end(items, start, limits), len(items))
+        end = min(find_end(group, start, limits), len(items))
         batches.append(items[start:end])
         start = end
     missing = limits.min_batch_size - len(batches[-1])
     if missing > 0 and mode == "seq":
-        earlier = items[: len(items) - len(batches[-1])]
-        batches[-1] += random.Random(0).sample(earlier, missing)
-        batches[-1].sort(
-            key=_input_length,
-            reverse=_input_length(items[0]) > _input_length(items[-1]),
-        )
+        # in the order of the whole: earlier ones are longer, or with sortagrad shorter
+        earlier = range(len(items) - len(batches[-1]))
+        chosen = sorted(random.Random(0).sample(earlier, missing))
+        batches[-1][:0] = [items[i] for i in chosen]
     elif missing > 0:
         _borrow(batches, limits.min_batch_size)
     return batches
@@ -237,32 +354,3 @@ def _borrow(batches: list[Minibatch], least: int) -> None:
     if len(batches[0]) < least:
         first = batches.pop(0)
         batches[0][:0] = first
-
-
-def _input_length(item: Item) -> int:
-    return int(item[1]["input"][0]["shape"][0])
-
-
-def _lengths(item: Item) -> tuple[int, int]:
-    entry = item[1]
-    outputs = entry["output"]
-    olen = outputs[0]["shape"][0]
-    if len(outputs) > 1:  # a mixture of speakers: the longest of them
-        olen = max(output["shape"][0] for output in outputs)
-    return int(entry["input"][0]["shape"][0]), int(olen)
-
-
-def describe_batches(batches: Sequence[Minibatch]) -> str:
-    """Sizes, padding and the longest utterance, in words."""
-    sizes = [len(batch) for batch in batches]
-    frames = sum(_input_length(item) for batch in batches for item in batch)
-    padded = sum(_input_length(batch[0]) * len(batch) for batch in batches)
-    padding = 1 - frames / padded
-    uttid, entry = max((batch[0] for batch in batches), key=_input_length)
-    ilen, olen = _lengths((uttid, entry))
-    size = f"{min(sizes)} to {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
-    plural = "es" if len(batches) > 1 else ""
-    return (
-        f"{sum(sizes)} utterances in {len(batches)} minibatch{plural} of {size}, "
-        f"{padding:.1%} padding; longest: {uttid}, {ilen} frames, {olen} labels"
-    )

@@ -53,6 +53,7 @@ def option(
     aliases: Sequence[str] = (),
     parse: Callable[[str], Any] | None = None,
     optional_value: bool = False,
+    several: bool = False,
 ) -> Any:
     """Declare an option as a dataclass field.
 
@@ -64,6 +65,7 @@ def option(
         parse: text -> value, where the annotated type does not say it; raise ValueError
             with a reason.
         optional_value: the bare flag is accepted and stands for no value (``None``).
+        several: a flag with a list takes any number of values.
     """
     metadata = {
         "help": help,
@@ -71,10 +73,17 @@ def option(
         "aliases": tuple(aliases),
         "parse": parse,
         "optional_value": optional_value,
+        "several": several,
     }
     if isinstance(default, (list, dict)):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def option_like(config: type, name: str, *, default: Any) -> Any:
+    """Declare an option of ``config`` again, with another default."""
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    return dataclasses.field(default=default, metadata=fields[name].metadata)
 
 
 def parse_bool(text: str) -> bool:
@@ -273,7 +282,8 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
     else:
         argument["default"] = field.default
     if typing.get_origin(kind) is list:
-        argument["action"] = "append"
+        argument["action"] = "extend" if meta["several"] else "append"
+        argument["nargs"] = "*" if meta["several"] else None
         kind = typing.get_args(kind)[0]
     elif kind is bool:
         argument.update(nargs="?", const=True)

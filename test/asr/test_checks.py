@@ -64,7 +64,7 @@ def test_all_problems_at_once(files: dict[str, Path]) -> None:
         utt04=lambda e: e["input"][0].update(feat="gone.ark:77"),  # the same file
         utt05=set_labels(1, ODIM - 1),
         utt06=lambda e: e["input"].append(e["input"][0]),
-        utt07=lambda e: e["input"][0].update(filetype="hdf5"),
+        utt07=lambda e: e["input"][0].update(filetype="hdf"),
     )
     edit(files["valid"], utt02=set_labels(ODIM - 1))
     with pytest.raises(DataError) as error:
@@ -77,7 +77,7 @@ def test_all_problems_at_once(files: dict[str, Path]) -> None:
             f"token id {ODIM - 1} is not in the dict",
         ),
         ("train.json: utterance 'utt06'", "has 2 inputs"),
-        ("train.json: utterance 'utt07'", "filetype: 'hdf5' is none of mat"),
+        ("train.json: utterance 'utt07'", "filetype: 'hdf' is none of mat"),
         ("valid.json: utterance 'utt02'", f"token id {ODIM - 1}"),
     ]
     assert len(error.value.problems) == len(expected)
@@ -106,7 +106,7 @@ def test_missing_files(files: dict[str, Path], missing: str) -> None:
 
 
 def lengths(step: int, has_ctc: bool = True) -> OutputLengths:
-    return OutputLengths(E2E(IDIM, ODIM, Namespace(step=step)), IDIM, has_ctc)
+    return OutputLengths(E2E(IDIM, ODIM, Namespace(step=step)), [IDIM], has_ctc)
 
 
 def drop(files: dict[str, Path], step: int, has_ctc: bool = True) -> set[str]:

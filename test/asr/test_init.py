@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from asr_models import MODELS, batch, build
+from asr_models import IDIM, MODELS, arguments, batch, build
+from lm_models import build as build_lm
 from tiny_corpus import train_argv, write_corpus
 
-from espnet.asr.init import initialise, todays_names
+from espnet.asr.init import initialise
+from espnet.asr.token_map import TokenMap
 from espnet.asr.train import train
 from espnet.asr.train_options import InitOptions, parse_train_options
 from espnet.nets.asr_interface import ASRInterface
 from espnet.train.plot import Studio
+from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import DataError, UserError
 
 RNN = "rnn-vggblstmp-location"
@@ -128,7 +132,10 @@ def test_table(donor: str) -> None:
     model = build(RNN)
     mods = ("enc.enc.0.conv1",)
     table = initialise(model, InitOptions(enc_init=donor, freeze_mods=(*mods, "ctc.")))
-    head, *rows = [line.split() for line in table.splitlines()]
+    lines = table.splitlines()
+    last = lines.pop()
+    assert last.startswith(f"not taken from {donor}, as no enc- or dec-init-mods name")
+    head, *rows = [line.split() for line in lines]
     assert head == ["part", "numbers", "starts", "from", "is"]
     sizes = {name: p.numel() for name, p in model.named_parameters()}
 
@@ -143,14 +150,123 @@ def test_table(donor: str) -> None:
     assert states["dec"] == [count("dec"), "random", "trained"]
 
 
-def test_a_language_model_is_a_transducers_decoder() -> None:
-    cells = torch.nn.LSTMCell(5, 6)
-    weights = {"predictor.embed.weight": torch.ones(7, 5)}
-    weights |= {f"predictor.rnn.0.{k}": v for k, v in cells.state_dict().items()}
-    assert set(todays_names(weights)) == {
-        "dec.embed.weight",
-        *(f"dec.decoder.0.{k}_l0" for k in cells.state_dict()),
-    }
+TOKENS = ["<blank>", "<unk>", "A", "B", "C", "<eos>"]
+VOCABULARY = {  # model -> what has a row, or (the last) a column for each token
+    RNN: ("ctc.ctc_lo.weight", "ctc.ctc_lo.bias", "dec.embed.weight", "dec.output"),
+    "transformer-intermediate": (
+        *("ctc.ctc_lo", "decoder.embed.0.weight", "decoder.output_layer"),
+        "encoder.conditioning_layer.weight",
+    ),
+    "transducer-bgru-all-tasks": (
+        *("dec.embed.weight", "transducer_tasks.joint_network.lin_out"),
+        *("transducer_tasks.ctc_lin", "transducer_tasks.lm_lin"),
+    ),
+}
+
+
+def sized(name: str, odim: int) -> ASRInterface:
+    return dynamic_import(MODELS[name][0])(IDIM, odim, arguments(name))
+
+
+@pytest.mark.parametrize("name", VOCABULARY)
+@pytest.mark.parametrize(
+    "ours",
+    [
+        ["<blank>", "<unk>", "C", "B", "D", "<eos>"],  # as many, others
+        ["<blank>", "B", "X", "Y", "Z", "A", "<unk>", "W", "<eos>"],
+    ],
+)
+def test_rows_follow_their_tokens(name: str, ours: list[str], tmp_path: Path) -> None:
+    donor = sized(name, len(TOKENS))
+    torch.save(donor.state_dict(), tmp_path / "model.loss.best")
+    content = [4, len(TOKENS), {"char_list": TOKENS}]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    model = sized(name, len(ours))
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    everything = tuple({f"{n.split('.')[0]}." for n in before})
+    options = InitOptions(
+        enc_init=str(tmp_path / "model.loss.best"),
+        enc_init_mods=everything,
+        init_map_tokens=True,
+    )
+    shown = initialise(model, options, ours)
+    known = [token for token in ours if token in TOKENS]
+    assert f"{len(known)} of the model's {len(ours)} are known" in shown
+    there = donor.state_dict()
+    for key, value in model.state_dict().items():
+        if not key.startswith(VOCABULARY[name]):
+            assert torch.equal(value, there[key]), key
+            continue
+        axis = 1 if "conditioning" in key else 0
+        for row, token in enumerate(ours):
+            wanted, number = before[key], row
+            if token in TOKENS:
+                wanted, number = there[key], TOKENS.index(token)
+            same = torch.equal(value.select(axis, row), wanted.select(axis, number))
+            assert same, (key, token)
+
+
+def test_tokens_of_nobody(donor: str, tmp_path: Path) -> None:
+    options = InitOptions(enc_init=donor, init_map_tokens=True)
+    with pytest.raises(UserError, match=r"model.json: cannot be read, or names no tok"):
+        initialise(build(RNN), options, TOKENS)
+    content = {"char_list_dict": {"b": 1, "a": 0}}  # as language models have it
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    tokens = TokenMap.of(donor, ["b", "c"])
+    assert tokens.theirs == ["a", "b"]
+    weights = {"dec.embed.weight": torch.tensor([[1.0], [2.0]])}
+    have = {"dec.embed.weight": torch.tensor([[8.0], [9.0]])}
+    assert tokens.apply(weights, have)["dec.embed.weight"].tolist() == [[2.0], [9.0]]
+
+
+def test_a_language_model_is_a_transducers_decoder(tmp_path: Path) -> None:
+    """Its decoder then gives what the language model's layers do."""
+    size = {"embed_unit": 5, "unit": 7, "layer": 2}
+    lm = build_lm("default-lstm", **size)
+    torch.save(lm.state_dict(), tmp_path / "rnnlm.model.best")
+    model = build("transducer-blstmp-lstm", dlayers=2).eval()
+    donor = str(tmp_path / "rnnlm.model.best")
+    table = initialise(model, InitOptions(dec_init=donor, dec_init_mods=("dec.",)))
+    assert f"{donor}  trained" in table
+    tokens = torch.tensor([[0, 3, 4, 1]])
+    with torch.no_grad():
+        read = lm.predictor.lo(model.dec(tokens, torch.tensor([4])))
+        torch.testing.assert_close(read, lm.predictor(tokens))
+    small = build("transducer-blstmp-lstm", dlayers=2, dunits=6)
+    with pytest.raises(DataError, match=r"has shape \(28, 5\) in the file, \(24, 5\)"):
+        initialise(small, InitOptions(dec_init=donor, dec_init_mods=("dec.",)))
+
+
+@pytest.mark.parametrize("etype", ["blstm", "gru", "vggbgru"])
+def test_an_attention_models_encoder_becomes_a_transducers(
+    etype: str, tmp_path: Path
+) -> None:
+    """Where both directions hear the same, adding them is laying them side by side."""
+    size = {"elayers": 2, "eunits": 4, "eprojs": 3}
+    donor = build(RNN, etype=etype, **size).eval()
+    torch.save(donor.state_dict(), tmp_path / "model.acc.best")
+    model = build("transducer-blstmp-lstm", etype=etype, **size).eval()
+    path = str(tmp_path / "model.acc.best")
+    initialise(model, InitOptions(enc_init=path, enc_init_mods=("enc.",)))
+    have, were = model.state_dict(), donor.state_dict()
+    rnn = "enc.enc.1" if etype.startswith("vgg") else "enc.enc.0"
+    name = "birnn" if "b" in etype else "rnn"
+    for layer in range(2):
+        there = have[f"{rnn}.{name}{layer}.weight_hh_l0"]
+        torch.testing.assert_close(there, were[f"{rnn}.nbrnn.weight_hh_l{layer}"])
+    wide = were[f"{rnn}.nbrnn.weight_ih_l1"]
+    expected = wide[:, :4] + wide[:, 4:] if name == "birnn" else wide
+    torch.testing.assert_close(have[f"{rnn}.{name}1.weight_ih_l0"], expected)
+    wide = were[f"{rnn}.l_last.weight"]
+    expected = wide[:, :4] + wide[:, 4:] if name == "birnn" else wide
+    torch.testing.assert_close(have[f"{rnn}.l_last.weight"], expected)
+    torch.testing.assert_close(have[f"{rnn}.l_last.bias"], were[f"{rnn}.l_last.bias"])
+    if name == "rnn":  # then nothing changed but names
+        xs, ilens, _ = batch()
+        for one, other in zip(
+            model.encode_batch(xs, ilens), donor.encode_batch(xs, ilens), strict=True
+        ):
+            torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize(

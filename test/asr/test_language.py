@@ -11,25 +11,17 @@ from typing import Any
 import pytest
 import torch
 from tiny_corpus import IDIM, write_corpus
+from tiny_language import CHARS, LM_SIZES, WORDS, load_class, save, write_lm
 
 from espnet.asr.recog import recognize
 from espnet.asr.recog_options import RecogOptions
 from espnet.lm.kneser_ney import train_kneser_ney
 from espnet.nets.lm_interface import LMInterface
 from espnet.nets.pytorch_backend.e2e_asr import E2E
-from espnet.nets.pytorch_backend.lm.options import full_name
 from espnet.nets.scorers.ngram import load_ngram
 from espnet.nets.search_options import SearchOptions
-from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import DataError, UserError
 
-CHARS = ["<blank>", "<unk>", "<space>", "a", "b", "<eos>"]
-WORDS = ["<blank>", "<unk>", "a", "ab", "b", "<eos>"]
-LM_SIZES: dict[str, dict[str, Any]] = {
-    "default": {"unit": 6},
-    "seq_rnn": {"unit": 6},
-    "transformer": {"unit": 6, "att_unit": 4, "embed_unit": 4, "layer": 2},
-}
 V1 = {"beam_size": 4, "ctc_weight": 0.3, "nbest": 3, "lm_weight": 0.5}
 SEARCHES = {
     "v1": V1,
@@ -56,30 +48,6 @@ def data(tmp_path: Path) -> Path:
     sentences = [list("ab"), ["b", "<space>", "a"], list("aab"), ["<unk>", "a"]]
     train_kneser_ney(sentences, 3).write_arpa(tmp_path / "lm.arpa")
     return tmp_path
-
-
-def save(model: torch.nn.Module, path: Path) -> None:
-    torch.manual_seed(2)
-    for value in model.parameters():
-        torch.nn.init.normal_(value)
-    torch.save(model.state_dict(), path)
-
-
-def write_lm(folder: Path, module: str, tokens: list[str] = CHARS, **more: Any) -> Path:
-    """A language model as lm_train.py leaves it."""
-    folder.mkdir(exist_ok=True)
-    ids = {token: number for number, token in enumerate(tokens)}
-    args = {**LM_SIZES[module], "model_module": module, "n_vocab": len(tokens)}
-    args = {**args, "char_list_dict": ids, "dropout_rate": 0.5, **more}
-    (folder / "model.json").write_text(json.dumps(args))
-    save(
-        load_class(module)(len(tokens), Namespace(**args)), folder / "rnnlm.model.best"
-    )
-    return folder / "rnnlm.model.best"
-
-
-def load_class(module: str) -> Any:
-    return dynamic_import(full_name(module))
 
 
 def decode(data: Path, search: dict[str, Any], **options: Any) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import torch
 from tiny_corpus import IDIM, ODIM, TOKENS, write_corpus
 from torch import Tensor
 
-from espnet.asr.load import TrainedConfig
-from espnet.asr.recog import Progress, Recognizer, recognize, result_entry
+from espnet.asr.recog import Progress, recognize, result_entry
 from espnet.asr.recog_options import RecogOptions
+from espnet.asr.recognizer import Recognizer
+from espnet.asr.trained import TrainedConfig
 from espnet.data.ark import open_ark_writer
 from espnet.data.dataset import UtteranceReader
 from espnet.nets.asr_interface import ASRInterface
@@ -199,7 +200,7 @@ def test_progress(caplog: pytest.LogCaptureFixture) -> None:
     shapes = {"a": 600, "b": 300, "c": 100}
     utts = {utt: {"input": [{"shape": [n, 3]}]} for utt, n in shapes.items()}
     with caplog.at_level(logging.INFO):
-        progress = Progress(utts, clock=lambda: next(times))
+        progress = Progress(utts, 0.01, clock=lambda: next(times))
         progress.batch_done(["c"], 100)
         assert not caplog.records
         progress.batch_done(["a"], 600)
@@ -340,7 +341,10 @@ def run(search: SmallMemory, utts: Sequence[str], data: Path) -> dict[str, Outco
     config = TrainedConfig(IDIM, ODIM, {}, [])
     content = json.loads((data / "data.json").read_text())["utts"]
     recognizer = Recognizer(model, search, config, UtteranceReader())
-    return recognizer.decode({utt: content[utt] for utt in utts}).outcomes
+    xs = [recognizer.reader.features(utt, content[utt]) for utt in utts]
+    return {
+        u: h.outcome for u, h in zip(utts, recognizer.listen(utts, xs), strict=True)
+    }
 
 
 def test_too_large_a_batch_is_halved(
@@ -354,6 +358,7 @@ def test_too_large_a_batch_is_halved(
     assert search.sizes == [7, 3, 1, 2, 4, 2, 2]
     assert "7 utterances together do not fit" in caplog.text
     with pytest.raises(
-        UserError, match=r"utterance 'utt00': .*--beam-size, or --ngpu 0"
+        UserError,
+        match=r"utterance 'utt00': .*--beam-size, --segment-seconds, or --ngpu 0",
     ):
         run(SmallMemory(0), utts, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from espnet import __version__
 from espnet.asr.train import train
 from espnet.asr.train_options import TrainOptions, parse_train_options
 from espnet.train.plot import Studio
-from espnet.train.start import choose_precision
+from espnet.train.start import allow_tf32, choose_precision, compile_model
 from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
@@ -41,7 +42,7 @@ def run(files: dict[str, Path], outdir: Path, *more: object) -> Path:
 
 def log_of(outdir: Path) -> list[dict[str, Any]]:
     rows = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in row.items() if k != "elapsed_time"} for row in rows]
+    return [{k: v for k, v in row.items() if not k.endswith("_time")} for row in rows]
 
 
 def test_results(
@@ -138,13 +139,14 @@ def test_nan_losses_name_the_utterances(
     [
         ((1, "float32"), "use --ngpu 0 to train on the CPU"),
         ((0, "float16"), "float16 needs a GPU; use float32"),
-        ((None, "bfloat16"), "bfloat16 needs a GPU"),
+        ((None, "O2"), "float16 needs a GPU"),
     ],
 )
 def test_without_a_gpu(options: tuple[int | None, str], words: str) -> None:
     with pytest.raises(UserError, match=words):
         choose_precision(*options)
     assert choose_precision(None, "float32").device.type == "cpu"
+    assert choose_precision(None, "bfloat16").autocast is torch.bfloat16
 
 
 @pytest.mark.gpu
@@ -155,3 +157,102 @@ def test_on_a_gpu(files: dict[str, Path], tmp_path: Path, dtype: str) -> None:
     )
     rows = log_of(outdir)
     assert rows[-1]["validation/main/loss"] < rows[0]["validation/main/loss"]
+
+
+def test_a_level_of_apex_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    assert choose_precision(0, "O0") == choose_precision(0, "float32")
+    (record,) = caplog.records
+    assert "O0, a level of NVIDIA Apex, is --train-dtype float32" in record.getMessage()
+
+
+def test_tf32_is_a_switch() -> None:
+    for is_allowed in (True, False):
+        allow_tf32(is_allowed)
+        assert torch.backends.cudnn.allow_tf32 is is_allowed
+        named = torch.get_float32_matmul_precision()
+        assert named == ("high" if is_allowed else "highest")
+
+
+def test_compiled_models_compute_the_same() -> None:
+    """The names of parameters stay, so that snapshots are those of any run."""
+    if not any(map(shutil.which, ("g++", "c++", "clang++"))):
+        pytest.skip("torch.compile needs a C++ compiler")
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
+    before, x = list(model.state_dict()), torch.randn(5, 3)
+    expected = model(x)
+    compile_model(model)
+    torch.testing.assert_close(model(x), expected)
+    assert list(model.state_dict()) == before
+
+
+def test_compile_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="none of .* is on PATH; install g"):
+        compile_model(torch.nn.Linear(1, 1))
+
+
+def test_unreadable_utterances_may_be_left_out(
+    files: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = json.loads(files["train"].read_text())
+    gone = content["utts"]["utt05"]["input"][0]
+    gone["feat"] = gone["feat"].rpartition(":")[0] + ":99999999"
+    files["train"].write_text(json.dumps(content))
+    with pytest.raises(UserError) as error:
+        run(files, tmp_path / "x")
+    first, remedy = str(error.value).splitlines()
+    assert first.startswith("utterance 'utt05': ")
+    assert remedy.startswith("--skip-bad-utterances true trains without")
+    run(files, tmp_path / "out", "--skip-bad-utterances", "true")
+    assert caplog.text.count("utterance 'utt05'") == 1
+
+
+class TwoInputs(tiny_recogniser.E2E):
+    """A plug-in that reads two inputs."""
+
+    def __init__(self, idim: list[int], odim: int, args: Namespace) -> None:
+        super().__init__(sum(idim), odim, args)
+
+    def forward(self, xs: Any, ilens: Any, ys: torch.Tensor) -> torch.Tensor:
+        frames = min(x.shape[1] for x in xs)
+        both = torch.cat([x[:, :frames] for x in xs], dim=2)
+        return super().forward(both, torch.minimum(*ilens), ys)
+
+
+def test_a_model_of_two_inputs(files: dict[str, Path], tmp_path: Path) -> None:
+    """data.json lists them; a model of the user's own gets them side by side."""
+    for name in ("train", "valid"):
+        content = json.loads(files[name].read_text())
+        for entry in content["utts"].values():
+            entry["input"].append(dict(entry["input"][0], name="input2"))
+        files[name].write_text(json.dumps(content))
+    module = ("--model-module", f"{__name__}:TwoInputs")
+    outdir = run(files, tmp_path / "out", *module, "--num-encs", 2)
+    assert json.loads((outdir / "model.json").read_text())[0] == [IDIM, IDIM]
+    rows = log_of(outdir)
+    assert rows[1]["main/loss"] < rows[0]["main/loss"]
+    with pytest.raises(UserError, match="has 2 inputs, the model 1"):
+        run(files, tmp_path / "x")
+    with pytest.raises(UserError, match=r"num-encs: 3: .* has 2 inputs"):
+        run(files, tmp_path / "x", *module, "--num-encs", 3)
+    module = ("--model-module", "espnet.nets.pytorch_backend.e2e_asr:E2E")
+    with pytest.raises(UserError, match=r"num-encs: 2: .*e2e_asr:E2E has one input"):
+        run(files, tmp_path / "x", *module, "--num-encs", 2)
+
+
+def test_what_is_said_of_an_epoch(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each; the log has the times of the row, waiting for data and working."""
+    options = ("--opt", "adam", "--lr", 0.02, "--num-save-attention", 3)
+    outdir = run(files, tmp_path / "out", "--report-interval-iters", 2, *options)
+    lines = [x for x in capsys.readouterr().out.splitlines() if x.startswith("epoch ")]
+    assert [line.partition(":")[0] for line in lines[1:]] == ["epoch 1", "epoch 2"]
+    assert "loss falls (" in lines[2] and "attention is not diagonal" in lines[2]
+    assert lines[2].endswith("% padding")
+    rows = json.loads((outdir / "log").read_text())
+    for row in rows:
+        assert row["data_time"] > 0 and row["step_time"] > 0
+    assert [row["iteration"] for row in rows] == [2, 4, 5, 6, 8, 10]
+    assert ["validation/main/loss" in row for row in rows] == [False, False, True] * 2

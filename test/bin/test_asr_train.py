@@ -93,7 +93,8 @@ def test_aliases_and_spellings(tmp_path: Path) -> None:
             ["--backend", "chainer"],
             "only the pytorch backend is built; use --backend py",
         ),
-        (["--ngpu", "2"], "several GPUs is not built yet; use --ngpu 1"),
+        (["--ngpu", "99"], "ngpu: 99: torch sees"),
+        (["--num-procs", "2"], "train on the CPU only with --ngpu 0"),
         (["--use-frontend", "true"], "multichannel front end is not built"),
         (["--batch-size", "0"], "auto needs one of --batch-size"),
         (["--batch-count", "bin"], "bin needs --batch-bins above 0"),
@@ -118,7 +119,7 @@ def test_values_that_cannot_be_meant(argv: list[str], words: str) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (["--opt", "sgd"], "invalid choice: 'sgd'"),
+        (["--opt", "sgd"], "argument --opt: 'sgd' is none of adadelta"),
         (["--num-spkrs", "2"], "invalid choice: 2"),
         (["--elayer", "2", "--elayres", "2"], "(did you mean 'elayers'?)"),
     ],

@@ -92,13 +92,13 @@ TRAIN = {
     "choice": (
         ["--opt", "adamm"],
         2,
-        "argument --opt: invalid choice: 'adamm' is none of adadelta, adam, noam (did "
-        "you mean 'adam'?)",
+        "argument --opt: 'adamm' is none of adadelta, adam, adamw, noam (did you mean "
+        "'adam'?), nor a package.module:Class",
     ),
     "choice in a config": (
         ["--config", "choice.yaml"],
         2,
-        "choice.yaml: opt: 'adamm' is none of adadelta, adam, noam (did you mean 'ad",
+        "choice.yaml: opt: 'adamm' is none of adadelta, adam, adamw, noam (did you me",
     ),
     "no config": (["--config", "none.yaml"], 2, "Unable to open config file: none.ya"),
     "chainer": (

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tiny_corpus import IDIM, write_corpus
 
+from espnet.data import dataset
 from espnet.data.collate import collate
-from espnet.data.dataset import BatchLoader, UtteranceReader
+from espnet.data.dataset import AHEAD, BatchLoader, UtteranceReader
+from espnet.data.loading import load_features
 from espnet.utils.batchfy import make_batchset
 from espnet.utils.errors import UserError
 
@@ -39,7 +44,8 @@ def loader(utts: dict, train: bool = True, **options: object) -> BatchLoader:
 
 def test_collate() -> None:
     short, long = np.ones((3, 2), np.float32), np.full((5, 2), 2, np.float32)
-    batch = collate(["a", "b"], [short, long], [np.array([7, 8]), np.array([9])])
+    labels = [np.array([7, 8]), np.array([9])]
+    batch = collate(["a", "b"], [short, long], labels=labels)
     assert batch.uttids == ("b", "a")  # longest first
     assert batch.ilens.tolist() == [5, 3]
     assert batch.xs.shape == (2, 5, 2) and batch.xs.dtype == torch.float32
@@ -53,7 +59,7 @@ def test_collate() -> None:
 )
 def test_frames_dropped_at_the_input(step: int, kept: list[int]) -> None:
     x = np.arange(5, dtype=np.float32)[:, None]
-    batch = collate(["a"], [x], [np.array([1])], subsample=step)
+    batch = collate(["a"], [x], labels=[np.array([1])], subsample=step)
     assert batch.xs[0, :, 0].tolist() == kept and batch.ilens.tolist() == [len(kept)]
 
 
@@ -130,3 +136,100 @@ def test_features_of_another_size_are_named(utts: dict) -> None:
     reader = UtteranceReader(idim=IDIM + 1)
     with pytest.raises(UserError, match=r"'utt00'.*needs \(frames, 5\)"):
         reader.features("utt00", utts["utt00"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_features_may_be_skipped(
+    utts: dict, workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are named once; the others of their minibatch stay."""
+    utts["utt04"]["input"][0]["feat"] = f"{tmp_path}/gone.ark:7"
+    batches = loader(utts, workers=workers, skip_bad=True)
+    for epoch in (0, 1):
+        seen = [utt for uttids, _ in contents(batches, epoch) for utt in uttids]
+        assert sorted(seen) == sorted(set(utts) - {"utt04"})
+    assert caplog.text.count("utterance 'utt04': ") == 1
+    assert "left out (1 so far)" in caplog.text
+
+
+def test_a_minibatch_of_which_nothing_is_left_is_replaced(
+    utts: dict, tmp_path: Path
+) -> None:
+    """So that every epoch, and every process, has as many of them."""
+    batches = loader(utts, train=False, skip_bad=True)
+    expected = [batch.uttids for batch in batches.epoch(0)]
+    for utt in expected[0]:
+        utts[utt]["input"][0]["feat"] = f"{tmp_path}/gone.ark:7"
+    assert [b.uttids for b in batches.epoch(0)] == [expected[1], *expected[1:]]
+    for entry in utts.values():
+        entry["input"][0]["feat"] = f"{tmp_path}/gone.ark:7"
+    with pytest.raises(UserError, match=r"no utterance can be read.*gone.ark"):
+        contents(batches, 0)
+
+
+def test_an_archive_is_read_from_front_to_back(
+    utts: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[int] = []
+
+    def read(place: str, filetype: str) -> np.ndarray:
+        places.append(int(place.rpartition(":")[2]))
+        return load_features(place, filetype)
+
+    monkeypatch.setattr(dataset, "load_features", read)
+    batches = loader(utts)
+    contents(batches, 0)
+    assert len(places) == len(utts)
+    start = 0
+    for number in batches.order(0):
+        size = len(batches.batches[number])
+        assert places[start : start + size] == sorted(places[start : start + size])
+        start += size
+
+
+class Counted(UtteranceReader):
+    """Counts what all processes have read."""
+
+    done = multiprocessing.Value("i", 0)
+
+    def inputs(self, *arguments: Any) -> list[np.ndarray]:
+        with self.done.get_lock():
+            self.done.value += 1
+        return super().inputs(*arguments)
+
+
+def test_processes_read_ahead_so_far_and_no_further(utts: dict) -> None:
+    """Memory is bounded by the number of processes, not by the speed of training."""
+    batches = BatchLoader(make_batchset(utts, 1), Counted(), workers=1)
+    Counted.done.value = 0
+    minibatches = batches.epoch(0)
+    for taken in range(1, 4):
+        next(minibatches)
+        deadline = time.monotonic() + 10
+        while Counted.done.value < taken + AHEAD and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)  # it had the time for more
+        assert Counted.done.value == taken + AHEAD
+
+
+def test_several_inputs_go_side_by_side(utts: dict) -> None:
+    """Rows of all are in the order of the first one's lengths; each has its own."""
+    for entry in utts.values():
+        entry["input"].append(dict(entry["input"][0], name="input2"))
+    other = utts["utt00"]["input"][0]
+    utts["utt01"]["input"][1] = other
+    reader = UtteranceReader(idim=[IDIM, IDIM])
+    (batch,) = BatchLoader(
+        make_batchset({u: utts[u] for u in ("utt00", "utt01")}, 2), reader
+    ).epoch(0)
+    (xs, more), (ilens, more_ilens), ys = batch.inputs
+    assert ilens.tolist() == sorted(ilens.tolist(), reverse=True)
+    assert more_ilens.tolist() == [other["shape"][0]] * 2
+    row = batch.uttids.index("utt00")
+    length = int(ilens[row])
+    assert torch.equal(more[1 - row], more[row])
+    assert torch.equal(more[row, :length], xs[row, :length])
+    moved = batch.to(torch.device("cpu"), torch.float64)
+    assert moved.inputs[0][1].dtype == torch.float64 and moved.inputs[2] is ys
+    with pytest.raises(UserError, match="'utt00': has 2 inputs, the model needs 3"):
+        UtteranceReader(idim=[IDIM] * 3).inputs("utt00", utts["utt00"])

@@ -167,14 +167,22 @@ def test_bad_lines_of_all_files_are_reported(data: Path) -> None:
     assert "feats.scp: cannot be read: No such file" in words
 
 
+def test_shapes_are_those_that_preprocessing_makes(data: Path) -> None:
+    """What augments is off: a shape must hold for every epoch."""
+    write(data, chain="process: [{type: delta}, {type: time_mask, T: 2}]\n")
+    utts = make(data, preprocess_conf=str(data / "chain"), nj=2)
+    shapes = {utt: entry["input"][0]["shape"] for utt, entry in utts.items()}
+    assert shapes == {utt: [frames, 12] for utt, frames in FRAMES.items()}
+    write(data, chain="process: [{type: wpe}]\n")
+    with pytest.raises(UserError, match=r"feats.scp: s1-a-en: wpe: needs complex"):
+        make(data, preprocess_conf=str(data / "chain"))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (
-            {"preprocess_conf": "conf/p.yaml"},
-            "preprocess-conf: 'conf/p.yaml': the shapes",
-        ),
-        ({"filetype": "hdf5"}, "filetype: 'hdf5' is none of mat, vec"),
+        ({"preprocess_conf": "conf/p.yaml"}, "conf/p.yaml: "),
+        ({"filetype": "hdf"}, "filetype: 'hdf' is none of mat, vec"),
         ({"nj": 0}, "nj: 0 must be 1 or more"),
         ({"oov": "<oov>"}, "oov: '<oov>' is not a token of units.txt"),
         ({"bpecode": "none.model"}, "none.model: no such sentencepiece model"),

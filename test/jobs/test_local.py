@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from espnet.jobs import local
@@ -42,3 +44,30 @@ def test_limit(words: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_limits(option: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         local.job_limit(parse([*option.split(), "x.log", "true"]))
+
+
+@pytest.mark.parametrize(
+    ("slot", "count", "gpus"),
+    [
+        (0, 1, ["4"]),
+        (2, 1, ["6"]),
+        (4, 1, ["4"]),  # more jobs at once than GPUs
+        (1, 2, ["6", "7"]),
+        (3, 2, ["6", "7"]),
+        (0, 8, ["4", "5", "6", "7"]),
+    ],
+)
+def test_gpus_of_jobs_that_run_at_once(slot: int, count: int, gpus: list[str]) -> None:
+    assert local.gpus_of_slot(slot, count, ["4", "5", "6", "7"]) == gpus
+
+
+def test_each_job_sees_its_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    log = str(tmp_path / "JOB.log")
+    command = ["bash", "-c", "sleep 0.5; echo sees $CUDA_VISIBLE_DEVICES"]
+    local.run_local(parse(["--gpu", "1", "JOB=1:2", log, *command]))
+    seen = [(tmp_path / f"{job}.log").read_text() for job in (1, 2)]
+    assert sorted("sees 5\n" in text for text in seen) == [False, True]
+    assert sorted("sees 7\n" in text for text in seen) == [False, True]

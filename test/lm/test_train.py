@@ -68,7 +68,7 @@ def run(folder: Path, *more: object, out: str = "out") -> Path:
 
 def log_of(outdir: Path) -> list[dict[str, Any]]:
     rows = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in row.items() if k != "elapsed_time"} for row in rows]
+    return [{k: v for k, v in row.items() if not k.endswith("_time")} for row in rows]
 
 
 def test_results(folder: Path, no_pictures: list[str]) -> None:
@@ -261,7 +261,7 @@ def test_a_plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (["--backend", "chainer"], "backend: only the pytorch backend"),
         (["--batchsize", "0"], "batchsize: 0 must be 1 or more"),
-        (["--ngpu", "2"], "ngpu: 2: training on several GPUs is not built"),
+        (["--num-procs", "0"], "num-procs: 0 must be 1 or more"),
         (["--schedulers", "lr=x"], "schedulers: lr: 'x' is none of none, noam, cosine"),
     ],
 )

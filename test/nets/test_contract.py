@@ -195,6 +195,17 @@ def test_pictures_of_attention_and_ctc(name: str) -> None:
 
 
 @every_model
+def test_ctc_of_encoder_output_is_that_of_the_whole(name: str) -> None:
+    model = build(name).eval()
+    whole = model.calculate_all_ctc_probs(*batch())
+    with torch.no_grad():
+        found = model.ctc_log_probs(model.encode_batch(*batch()[:2])[0])
+    assert (whole is None) == (found is None)
+    if whole is not None and found is not None:
+        assert found.exp().numpy() == pytest.approx(whole, abs=1e-5)
+
+
+@every_model
 def test_subsampling_factor_is_that_of_a_long_utterance(name: str) -> None:
     model = build(name).eval()
     frames = model.encode(torch.randn(120 * model.subsample_input, IDIM)).shape[0]

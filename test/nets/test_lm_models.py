@@ -91,23 +91,27 @@ def test_old_default_weighs_steps_by_the_share_of_sentences() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_hypotheses_together_equal_alone(name: str) -> None:
+@pytest.mark.parametrize("prepared", [False, True])
+def test_hypotheses_together_equal_alone(name: str, prepared: bool) -> None:
     """Rows that are selected, doubled and dropped score as if read anew."""
     model = build(name)
     scorer = model.scorer()
     assert isinstance(scorer, BatchScorer)
+    if prepared:
+        scorer = scorer.prepared()
     state = scorer.start(torch.zeros(2, 1, 0), torch.ones(2), 3)
     histories = [[EOS]] * 6
     draw = torch.Generator().manual_seed(0)
-    for _ in range(20):  # beyond the first size of the Transformer's caches
+    for _ in range(40):  # beyond the first size of the Transformer's caches
         tokens = torch.tensor([h[-1] for h in histories])
         scores, state = scorer.score(tokens, state)
         for row, history in zip(scores, histories, strict=True):
             expected = step_by_step(model, history[1:])[-1]
             torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
-        rows = torch.randint(len(histories), (len(histories),), generator=draw)
+        rows = torch.randint(3, (len(histories),), generator=draw)
+        rows += 3 * (torch.arange(len(rows)) // 3)  # of the same utterance
         if len(histories) == 6 and len(histories[0]) == 4:
-            rows = rows[:3]
+            rows = rows[3:]
         # 0 (blank) too, which the Transformer hides from later tokens
         tokens = torch.randint(VOCABULARY - 1, (len(rows),), generator=draw)
         histories = [

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from espnet.nets.pytorch_backend.transducer import joint_loss as joint_module
 from espnet.nets.pytorch_backend.transducer import loss as loss_module
 from espnet.nets.pytorch_backend.transducer.joint_loss import (
     JOINT_ACTIVATIONS,
@@ -170,11 +171,12 @@ def joint_parts(dtype: torch.dtype = torch.double) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("activation", JOINT_ACTIVATIONS)
-@pytest.mark.parametrize("size", [1, 1 << 20])
+@pytest.mark.parametrize(("size", "kept"), [(1, 0), (1, 700), (1 << 20, 1 << 20)])
 def test_joint_and_loss_equal_one_after_the_other(
-    activation: str, size: int, monkeypatch: pytest.MonkeyPatch
+    activation: str, size: int, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(loss_module.BLOCK_BYTES, "cpu", size)
+    monkeypatch.setitem(joint_module.KEPT_BYTES, "cpu", kept)
     enc, dec, weight, bias = parts = joint_parts()
     labels = ragged()[1:]
     function = {

@@ -177,13 +177,12 @@ def test_models_together_are_as_one_after_the_other(name: str, kind: str) -> Non
         assert [h["score"] for h in together] == pytest.approx(scores, rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["nsc", "maes"])
 @pytest.mark.parametrize("nstep", [1, 2, 3])
 def test_hypotheses_without_prospects_can_be_left_out(
-    kind: str, nstep: int, monkeypatch: pytest.MonkeyPatch
+    nstep: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     xs, lengths = memory(9, rows=6), [9] * 6
-    options = {"beam_size": 3, "nbest": 3, "search_type": kind, "nstep": nstep}
+    options = {"beam_size": 3, "nbest": 3, "search_type": "nsc", "nstep": nstep}
     pruned = run(xs, lengths, **options)
     monkeypatch.setattr(searches, "promising", lambda hyps, waiting, beam: hyps)
     assert run(xs, lengths, **options) == pruned
@@ -222,6 +221,33 @@ def test_a_wide_tsd_finds_the_forward_probability() -> None:
         paths = ended
     assert score == pytest.approx(paths[tuple(yseq)], abs=0.05)
     assert score <= paths[tuple(yseq)] + 1e-5
+
+
+def test_default_ends_where_labels_are_always_likelier_than_blank(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(searches, "MOST_EXPANSIONS", (20, 5))
+    xs = memory(6, rows=2)
+    xs[0, :, 0] = -30.0
+    found, sensible = run(xs, [6, 6], beam_size=3, nbest=3)
+    most, share = searches.MOST_LABELS
+    assert len(found) == 3
+    assert all(len(yseq) - 1 <= most + share * 6 for yseq, _ in found)
+    assert [sensible] == run(xs[1:], [6], beam_size=3, nbest=3)  # beside it, as ever
+    monkeypatch.setattr(searches, "MOST_LABELS", (1, 0))
+    (found, _) = run(xs, [6, 6], beam_size=3, nbest=3)
+    assert max(len(yseq) - 1 for yseq, _ in found) == 1
+
+
+@pytest.mark.parametrize("beam", [1, 4, 10])
+def test_the_limits_of_default_are_far_from_what_it_needs(
+    beam: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xs = memory(20, rows=4)
+    expected = run(xs, [20] * 4, beam_size=beam)
+    monkeypatch.setattr(searches, "MOST_EXPANSIONS", (10**9, 10**9))
+    monkeypatch.setattr(searches, "MOST_LABELS", (10**9, 10**9))
+    assert run(xs, [20] * 4, beam_size=beam) == expected
 
 
 def test_alsd_gives_no_more_labels_than_allowed() -> None:

@@ -249,7 +249,8 @@ def test_branches_equal_whole_sequences(name: str) -> None:
     beam = 3
     sizes = MixerSizes(SIZE, HEADS, wshare=2, kernel=5, causal=True)
     module = MIXERS[name](sizes).eval()
-    cache, branches = module.start(2, beam), Branches.none(2, beam, torch.device("cpu"))
+    cache = module.start(torch.empty(2), beam)
+    branches = Branches.none(2, beam, cache.device)
     read = torch.empty(2 * beam, 0, SIZE)
     with torch.no_grad():
         for t in range(40):
@@ -276,7 +277,7 @@ def test_steps_equal_the_whole_sequence() -> None:
     xs, frames = sequences((40, 40, 40))
     with torch.no_grad():
         expected = module(xs, frames)
-        cache = module.start(len(xs))
+        cache = module.start(xs)
         for t in range(40):
             found, cache = module.step(xs[:, t], cache, t)
             torch.testing.assert_close(found, expected[:, t], rtol=1e-4, atol=1e-5)

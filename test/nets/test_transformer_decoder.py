@@ -37,17 +37,19 @@ def memory() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("mixer", MIXERS)
-def test_steps_equal_teacher_forcing(mixer: str) -> None:
+@pytest.mark.parametrize("prepared", [False, True])
+def test_steps_equal_teacher_forcing(mixer: str, prepared: bool) -> None:
     """With a beam of 2; rows are reordered and the second utterance leaves."""
     model = decoder(mixer)
     hs, hlens = memory()
     beam = 2
-    state = model.start(hs, hlens, beam)
+    scorer = model.prepared() if prepared else model
+    state = scorer.start(hs, hlens, beam)
     utterances = torch.tensor([0, 0, 1, 1, 2, 2])
     prefixes = torch.full((6, 1), EOS)
     draw = torch.Generator().manual_seed(5)
     for step in range(STEPS):
-        scores, state = model.score(prefixes[:, -1], state)
+        scores, state = scorer.score(prefixes[:, -1], state)
         with torch.no_grad():
             logits = model(hs[utterances], hlens[utterances], prefixes)
         expected = logits[:, -1].log_softmax(-1)
@@ -57,7 +59,7 @@ def test_steps_equal_teacher_forcing(mixer: str) -> None:
             rows = rows[[0, 2]]
         rows = rows.gather(1, torch.randint(beam, rows.shape, generator=draw)).flatten()
         tokens = torch.randint(ODIM, rows.shape, generator=draw)
-        state = model.select(state, rows, tokens)
+        state = scorer.select(state, rows, tokens)
         utterances = utterances[rows]
         prefixes = torch.cat([prefixes[rows], tokens[:, None]], 1)
     assert utterances.tolist() == [0, 0, 2, 2]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
 from espnet.train.optimizer import (
     OPTIMIZERS,
     OptimizerOptions,
+    fused,
     make_optimizer,
     noam_rate,
+    parse_name,
 )
+from espnet.train.scheduler import make_factors
 from espnet.utils.errors import UserError
 
 NOAM = OptimizerOptions(noam_factor=2.0, noam_dim=16, noam_warmup=3)
@@ -76,11 +82,67 @@ def test_frozen_parameters_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("adama", "none of adadelta, adam, noam (did you mean 'adam'?)"),
+        (f"{__name__}:parameters", "is no torch.optim.Optimizer"),
+        ("torch.optim:Sgd", "opt: module 'torch.optim' has no 'Sgd'"),
+        ("torch.optim:LBFGS", "LBFGS' cannot be made: "),
         ("noam", "noam needs a model with a learning-rate plan"),
     ],
 )
 def test_mistakes(name: str, words: str) -> None:
     with pytest.raises(UserError) as error:
-        make_optimizer(name, parameters(), OptimizerOptions())
+        make_optimizer(name, parameters(), OptimizerOptions(weight_decay=0.1))
     assert words in str(error.value)
+
+
+def test_names() -> None:
+    assert [parse_name(name) for name in (*OPTIMIZERS, "a.b:C")][-1] == "a.b:C"
+    with pytest.raises(ValueError, match=r"^'adama' is none of .*did you mean 'adam'"):
+        parse_name("adama")
+
+
+class Plain(torch.optim.SGD):
+    """A plug-in."""
+
+
+def test_an_optimizer_of_the_users_own() -> None:
+    options = OptimizerOptions(lr=0.5, weight_decay=0.1)
+    made = make_optimizer(f"{__name__}:Plain", parameters(), options)
+    assert isinstance(made.optimizer, Plain)
+    group = made.optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
+
+
+def test_a_plan_beside_an_optimizer() -> None:
+    (p,) = parameters()
+    factors = make_factors({"lr": "warmup"}, {"lr_warmup_warmup": 4})
+    made = make_optimizer("adamw", [p], OptimizerOptions(lr=0.1), factors)
+    assert made.scheduler is not None
+    assert made.optimizer.param_groups[0]["lr"] == pytest.approx(0.025)
+    with pytest.raises(UserError, match="--opt noam has a plan of its own"):
+        make_optimizer("noam", [p], NOAM, factors)
+    with pytest.raises(UserError, match="noam has a plan instead"):
+        make_optimizer("noam", [p], replace(NOAM, lr=1.0))
+
+
+def test_decoupled_weight_decay() -> None:
+    """AdamW without gradient: p <- p * (1 - lr * decay), Loshchilov and Hutter."""
+    (p,) = parameters()
+    options = OptimizerOptions(lr=0.1, weight_decay=0.5)
+    made = make_optimizer("adamw", [p], options)
+    p.grad = torch.zeros_like(p)
+    made.optimizer.step()
+    assert p.tolist() == pytest.approx([0.95, -1.9])
+
+
+def test_without_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older torch refuses them on the CPU."""
+
+    class Old(torch.optim.SGD):
+        def __init__(self, *args: Any, fused: bool = False, **numbers: Any) -> None:
+            if fused:
+                raise RuntimeError("`fused=True` requires CUDA")
+            super().__init__(*args, **numbers)
+
+    assert fused(Old, parameters(), lr=0.5).param_groups[0]["lr"] == 0.5
+    adam = make_optimizer("adam", parameters(), OptimizerOptions()).optimizer
+    assert adam.param_groups[0]["fused"]

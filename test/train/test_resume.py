@@ -51,7 +51,7 @@ def reference(
 
 def log_of(outdir: Path) -> list[dict[str, Any]]:
     entries = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in e.items() if k != "elapsed_time"} for e in entries]
+    return [{k: v for k, v in e.items() if not k.endswith("_time")} for e in entries]
 
 
 def assert_same(outdir: Path, expected: Path) -> None:
@@ -99,6 +99,47 @@ def test_killed_while_writing(
         assert_same(outdir, expected)
 
 
+AUGMENTED = "process: [{type: spec_augment, max_freq_width: 3, max_time_width: 5}]\n"
+PLANS = {
+    "adadelta": ("--opt", "adadelta", "--criterion", "loss_eps_decay_only"),
+    "adam": ("--opt", "adam", "--schedulers", "lr=noam", "--lr-noam-warmup", 9),
+    "adamw": (
+        *("--opt", "adamw", "--lr", 0.01, "--weight-decay", 0.1),
+        *("--schedulers", "lr=warmup_cosine"),
+        *("--lr-warmup-cosine-warmup", 3, "--lr-warmup-cosine-total", 19),
+    ),
+    "noam": ("--opt", "noam", "--sortagrad", 1),
+    "a plug-in": (
+        *("--opt", "torch.optim:SGD", "--lr", 0.05),
+        *("--schedulers", "lr=warmup,weight_decay=cosine"),
+    ),
+    "augmented": ("--preprocess-conf", "AUGMENTED", "--sortagrad", 2),
+    "augmented by others": (
+        *("--preprocess-conf", "AUGMENTED", "--n-iter-processes", 2),
+        *("--opt", "adam", "--accum-grad", 2),
+    ),
+    "bfloat16": ("--train-dtype", "bfloat16", "--opt", "adam"),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_optimizer_and_plan(
+    lab: CrashLab, files: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    """Killed in an epoch and at the end of one."""
+    conf = tmp_path / "augment.yaml"
+    conf.write_text(AUGMENTED)
+    chosen = [str(conf) if value == "AUGMENTED" else value for value in PLANS[name]]
+    options = (*COMMON, *chosen)
+    finish(lab, train_argv(files, tmp_path / "whole", *options), tmp_path / "output")
+    argv = train_argv(files, tmp_path / "out", *options)
+    for forward in (10, 6):
+        killed = lab.train(argv, tmp_path / "output", TINY_KILL_AT=forward)
+        assert killed == -9, (tmp_path / "output").read_text()
+    finish(lab, argv, tmp_path / "output")
+    assert_same(tmp_path / "out", tmp_path / "whole")
+
+
 def test_killed_again_and_again(
     lab: CrashLab, files: dict[str, Path], reference: tuple, tmp_path: Path
 ) -> None:
@@ -109,6 +150,33 @@ def test_killed_again_and_again(
         runs += 1
     assert runs >= 3
     assert_same(tmp_path / "out", expected)
+
+
+def test_asked_to_end_anywhere(
+    lab: CrashLab, files: dict[str, Path], reference: tuple, tmp_path: Path
+) -> None:
+    """SIGTERM in a step, in validation, in the last one: exit 0, nothing is lost."""
+    options, expected = reference
+    for forward in (1, 4, 5, 6, 7, 17, 28):
+        outdir = tmp_path / str(forward)
+        argv = train_argv(files, outdir, *options)
+        assert lab.train(argv, tmp_path / "output", TINY_TERM_AT=forward) == 0
+        text = (tmp_path / "output").read_text()
+        assert ("stopped by SIGTERM" in text) == ("training is complete" not in text)
+        text = finish(lab, argv, tmp_path / "output")
+        assert "continuing from" in text
+        assert_same(outdir, expected)
+
+
+def test_a_queue_asks_all_processes_to_end(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    """Reading processes obey their parent alone, which needs them for its step."""
+    argv = train_argv(files, tmp_path / "out", *COMMON, "--n-iter-processes", 2)
+    assert lab.train(argv, tmp_path / "output", TINY_TERM_AT=9) == 0
+    assert "stopped by SIGTERM" in (tmp_path / "output").read_text()
+    finish(lab, argv, tmp_path / "output")
+    assert_same(tmp_path / "out", done)
 
 
 def test_reading_processes_change_nothing(

@@ -31,6 +31,31 @@ def test_factors() -> None:
     assert SCHEDULERS["none"].factor()(7) == 1.0
 
 
+def test_rise_and_fall() -> None:
+    """Straight up to 1 in 4 updates; then 1 for ever, or half a cosine down to 0."""
+    rise = SCHEDULERS["warmup"].factor(4)
+    assert [rise(n) for n in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1.0, 1.0, 1.0]
+    both = SCHEDULERS["warmup_cosine"].factor(4, 12)
+    half = (math.cos(math.pi / 4) + 1) / 2  # a quarter of the way down
+    expected = [0.25, 1.0, half, 0.5, 0.0, 0.0]
+    assert [both(n) for n in (0, 3, 5, 7, 11, 99)] == pytest.approx(expected)
+
+
+def falling(n: int) -> float:
+    return 0.5**n
+
+
+def test_a_plan_of_the_users_own() -> None:
+    chosen = parse_schedulers([f"lr={__name__}:falling"])
+    assert option_names("lr", chosen["lr"]) == {}
+    plan = Schedule(optimizer(lr=8.0), make_factors(chosen, {}))
+    rates = []
+    for _ in range(3):
+        rates.append(plan.optimizer.param_groups[0]["lr"])
+        plan.step()
+    assert rates == [8.0, 4.0, 2.0]
+
+
 def test_schedule() -> None:
     """The first update has the base value; the next one the factor of n = 0."""
     sgd = optimizer(lr=2.0, weight_decay=0.5)
@@ -76,3 +101,8 @@ def test_what_cannot_be() -> None:
         Schedule(optimizer(lr=1.0), make_factors({"eps": "none"}, {}))
     with pytest.raises(UserError, match="lr-noam-warmup: 0 must be 1 or more"):
         make_factors({"lr": "noam"}, {"lr_noam_warmup": 0})
+    numbers = {"lr_warmup_cosine_warmup": 9, "lr_warmup_cosine_total": 9}
+    with pytest.raises(UserError, match="total 9 must be above warmup 9"):
+        make_factors({"lr": "warmup_cosine"}, numbers)
+    with pytest.raises(UserError, match="schedulers: .*no_such_module"):
+        make_factors({"lr": "no_such_module:f"}, {})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from espnet.data.batch_summary import summarise
 from espnet.utils.batchfy import (
     BatchLimits,
+    Sides,
     cut_batches,
-    describe_batches,
     make_batchset,
 )
 from espnet.utils.errors import UserError
@@ -32,6 +36,27 @@ def corpus(count: int, seed: int = 0) -> dict[str, dict[str, Any]]:
         f"u{i}": utterance(numbers.randint(1, 40), numbers.randint(0, 9))
         for i in range(count)
     }
+
+
+# no files, and no deadline: the machine may be busy
+randomly = settings(database=None, deadline=None, max_examples=60)
+LENGTHS = st.tuples(st.integers(1, 60), st.integers(0, 12))
+CORPORA = st.lists(LENGTHS, min_size=1, max_size=25)
+SOME_LIMITS = st.one_of(
+    st.builds(
+        BatchLimits,
+        batch_size=st.integers(1, 12),
+        max_length_in=st.integers(1, 70),
+        max_length_out=st.integers(1, 15),
+    ),
+    st.builds(BatchLimits, batch_bins=st.integers(1, 3000)),
+    st.builds(
+        BatchLimits,
+        batch_frames_in=st.sampled_from([0, 60, 100, 333]),
+        batch_frames_out=st.sampled_from([0, 12, 40]),
+        batch_frames_inout=st.integers(72, 400),
+    ),
+)
 
 
 def names(batches: list) -> list[list[str]]:
@@ -105,6 +130,96 @@ def test_batches_are_those_of_the_rules(
             assert lengths == sorted(lengths, reverse=True)
 
 
+@randomly
+@given(lengths=CORPORA, limits=SOME_LIMITS, shortest_first=st.booleans())
+def test_any_batches_are_those_of_the_rules(
+    lengths: list, limits: BatchLimits, shortest_first: bool
+) -> None:
+    data = {f"u{i}": utterance(*pair) for i, pair in enumerate(lengths)}
+    batches = cut_batches(data, limits, shortest_first=shortest_first)
+    assert names(batches) == by_the_book(data, limits, shortest_first)
+
+
+@randomly
+@given(lengths=CORPORA, limits=SOME_LIMITS, shortest_first=st.booleans())
+def test_swapped_sides_are_the_same_rules(
+    lengths: list, limits: BatchLimits, shortest_first: bool
+) -> None:
+    """Synthesis, where text is the input, batches as a mirrored corpus would."""
+    mirrored = {f"u{i}": utterance(*pair) for i, pair in enumerate(lengths)}
+    data = {
+        name: {
+            "input": entry["output"] + [{"shape": [512]}],  # and a speaker's vector
+            "output": entry["input"],
+        }
+        for name, entry in mirrored.items()
+    }
+    batches = cut_batches(
+        data, limits, shortest_first=shortest_first, sides=Sides(swapped=True)
+    )
+    assert names(batches) == names(cut_batches(mirrored, limits, 0, shortest_first))
+
+
+@randomly
+@given(
+    groups=st.lists(st.lists(LENGTHS, min_size=4, max_size=20), min_size=1, max_size=3),
+    limits=SOME_LIMITS,
+    least=st.integers(1, 4),
+    shortest_first=st.booleans(),
+    sort_key=st.sampled_from(["input", "output"]),
+)
+def test_what_holds_whatever_the_limits(
+    groups: list[list],
+    limits: BatchLimits,
+    least: int,
+    shortest_first: bool,
+    sort_key: str,
+) -> None:
+    """Nobody is lost, categories do not mix, and each process gets an utterance."""
+    data = {
+        f"c{c}-{i}": utterance(*pair, category=f"c{c}")
+        for c, lengths in enumerate(groups)
+        for i, pair in enumerate(lengths)
+    }
+    limits = replace(limits, min_batch_size=least)
+    batches = names(cut_batches(data, limits, 0, shortest_first, sort_key))
+    assert {name for batch in batches for name in batch} == set(data)
+    for batch in batches:
+        assert len(batch) == len(set(batch)) >= least
+        assert len({name.partition("-")[0] for name in batch}) == 1
+    repeated = sum(map(len, batches)) - len(data)
+    assert repeated < least * len(groups)  # only the last batch of a category
+    if least == 1:
+        assert repeated == 0
+        key = 0 if sort_key == "input" else 1
+        side = ("input", "output")[key]
+        for c in range(len(groups)):
+            tops = [
+                [data[name][side][0]["shape"][0] for name in batch]
+                for batch in batches
+                if batch[0].startswith(f"c{c}-")
+            ]
+            in_a_row = [n for batch in tops for n in batch[:: 1 - 2 * shortest_first]]
+            assert in_a_row == sorted(in_a_row, reverse=not shortest_first)
+
+
+def test_other_lengths_may_be_what_is_sorted_by() -> None:
+    data = {f"u{i}": utterance(n, 9 - n) for i, n in enumerate([3, 5, 4])}
+    by_output = make_batchset(data, 1, batch_sort_key="output")
+    assert names(by_output) == [["u0"], ["u2"], ["u1"]]
+    mixed = [make_batchset(corpus(50), 8, batch_sort_key="shuffle") for _ in range(2)]
+    assert names(mixed[0]) == names(mixed[1])  # a rerun has the same batches
+    lengths = [e["input"][0]["shape"][0] for batch in mixed[0] for _, e in batch]
+    assert lengths != sorted(lengths, reverse=True)
+
+
+def test_the_second_input_may_count() -> None:
+    data = {f"u{i}": utterance(n, 2) for i, n in enumerate([3, 5, 4])}
+    for entry in data.values():
+        entry["input"].insert(0, {"shape": [7, 1]})
+    assert names(make_batchset(data, 1, iaxis=1)) == [["u1"], ["u2"], ["u0"]]
+
+
 def test_seq_shrinks_as_in_the_tutorial() -> None:
     data = {f"u{i}": utterance(n, 10) for i, n in enumerate([1700] * 20 + [900] * 32)}
     batches = make_batchset(data, batch_size=32, max_length_in=800, max_length_out=150)
@@ -171,6 +286,8 @@ def test_only_the_first_batches() -> None:
             "batch-frames-in: 9 is less than utterance 'long' alone",
         ),
         ({"batch_frames_out": 2}, "batch-frames-out: 2 is less than utterance 'long'"),
+        ({"batch_size": 1, "batch_sort_key": "x"}, "none of input, output, shuffle"),
+        ({"batch_bins": 9, "batch_sort_key": "shuffle"}, "not go with batch-count bin"),
         ({"batch_size": 1, "min_batch_size": 4}, "2 utterances are fewer than a batch"),
     ],
 )
@@ -183,7 +300,7 @@ def test_limits_that_cannot_be_meant(options: dict[str, Any], words: str) -> Non
 
 def test_summary() -> None:
     data = {"a": utterance(4, 1), "b": utterance(10, 3), "c": utterance(5, 2)}
-    assert describe_batches(make_batchset(data, 2)) == (
+    assert str(summarise(make_batchset(data, 2))) == (
         "3 utterances in 2 minibatches of 1 to 2, 20.8% padding; "
         "longest: b, 10 frames, 3 labels"
     )

@@ -13,10 +13,13 @@ import argparse
 import json
 import os
 import platform
+import resource
 import sys
 
 from tools.bench.cases import CASES
 from tools.bench.timing import measure
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
 def main() -> None:
@@ -25,7 +28,14 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
     parser.add_argument("--repeats", type=int, default=5, help="counted runs of each")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch")
+    parser.add_argument(
+        "--huge-pages", action="store_true", help="as the recipes' training has them"
+    )
     args = parser.parse_args()
+    if args.huge_pages and os.environ.get("GLIBC_TUNABLES") != HUGE_PAGES:
+        environment = {**os.environ, "GLIBC_TUNABLES": HUGE_PAGES}
+        command = [sys.executable, "-m", "tools.bench", *sys.argv[1:]]
+        os.execve(sys.executable, command, environment)
     unknown = sorted(set(args.cases) - set(CASES))
     if unknown:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
@@ -41,6 +51,8 @@ def main() -> None:
         "threads": args.threads,
         "torch": torch.__version__,
         "repeats": args.repeats,
+        "huge_pages": os.environ.get("GLIBC_TUNABLES") == HUGE_PAGES,
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }
     json.dump({"machine": machine, "cases": results}, sys.stdout, indent=4)
     print()

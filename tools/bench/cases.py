@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tools.bench.batches import batches
+from tools.bench.decoding import lm_steps, real_time, token_curve
 from tools.bench.models import MODELS
 from tools.bench.search import ctc_steps, decoder_steps, search
 from tools.bench.timing import Work
@@ -49,12 +51,16 @@ def help_texts() -> dict[str, Work]:
 CASES: dict[str, Callable[[], dict[str, Work]]] = {
     **{f"train_{name}": partial(training, name) for name in MODELS},
     **{f"search_{name}": partial(search, name) for name in MODELS},
+    **{f"real_time_{name}": partial(real_time, name) for name in MODELS},
+    "token_curve": token_curve,
     "decoder_steps": decoder_steps,
+    "lm_steps": lm_steps,
     "ctc_steps": ctc_steps,
     "transducer_loss": partial(loss_alone, *SMALL),
     "transducer_loss_large": partial(loss_alone, *LARGE),
     "transducer_joint": partial(with_joint, *SMALL),
     "transducer_joint_large": partial(with_joint, *LARGE),
     "features": features,
+    "batches": batches,
     "help": help_texts,
 }

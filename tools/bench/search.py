@@ -58,21 +58,22 @@ def decoder_steps() -> dict[str, Work]:
     works: dict[str, Work] = {}
     for name in ("transformer", "rnn"):
         model = build(name).eval()
-        decoder: Any = model.scorers()["decoder"]
+        scorer: Any = model.scorers()["decoder"]
+        decoder = scorer.prepared()
         size = 320 if name == "rnn" else 256
         memory = torch.randn(1, MEMORY, size)
         state = decoder.start(memory, torch.tensor([MEMORY]), BEAM)
         position = 0
         for before in (10, 100, 390):
-            state = _walk(decoder, state, position, before)
+            state = walk(decoder, state, position, before)
             position = before
             works[f"{name}_after_{before}"] = Steps(
-                partial(_walk, decoder, state, before, before + FEW), FEW
+                partial(walk, decoder, state, before, before + FEW), FEW
             )
     return works
 
 
-def _walk(decoder: BatchScorer, state: Any, first: int, last: int) -> Any:
+def walk(decoder: BatchScorer, state: Any, first: int, last: int) -> Any:
     """Steps ``first`` to ``last``, with the same choices whenever it is called."""
     import torch
 

@@ -16,6 +16,7 @@ fbank_config=                  # Kaldi options; empty: conf/fbank_<corpus>.conf
 lmtag=                         # name for the language model; empty: lm_<corpus>
 train_config=                  # options of asr_train.py; empty: conf/train_<corpus>.yaml
 nbpe=29                        # so many that each digit is one piece
+n_average=5
 
 configure() {
     [[ ${corpus} =~ ^(espeak|fsdd)$ ]] \

@@ -9,6 +9,8 @@ dev_utts=2
 recog_set="train_dev test"
 nbpe=30
 recog_model=model.loss.best
+n_average=2
+use_valbest_average=true
 
 corpus() {
     fetch_corpus.py --datadir "${datadir}" --has etc/an4_train.transcription \

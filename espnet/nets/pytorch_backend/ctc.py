@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.nets_utils import IGNORE, label_lengths
+from espnet.nets.pytorch_backend.sharing import shared_count
 
 BLANK = 0
 
@@ -104,7 +105,7 @@ def ctc_loss(logits: Tensor, hlens: Tensor, ys_pad: Tensor) -> Tensor:
             reduction="sum",
             zero_infinity=True,
         )
-    return total / len(ys_pad)
+    return total / shared_count(len(ys_pad))
 
 
 def collapsed(path: Tensor, hlens: Tensor) -> list[list[int]]:

@@ -34,6 +34,8 @@ from espnet.nets.pytorch_backend.rnn.attentions.base import AttentionSizes
 from espnet.nets.pytorch_backend.rnn.decoders import Decoder
 from espnet.nets.pytorch_backend.rnn.encoders import Encoder
 from espnet.nets.pytorch_backend.rnn.options import ENCODERS, RNNOptions, subsampling
+from espnet.nets.pytorch_backend.rnn.streaming import RNNStream
+from espnet.nets.pytorch_backend.sharing import shared_count
 from espnet.nets.scorer_interface import BatchScorer, PartialScorer
 from espnet.utils.options import read_config
 
@@ -132,15 +134,21 @@ class E2E(ASRInterface):
         ys_in, ys_out = (ys.to(hs.device, non_blocking=True) for ys in (ys_in, ys_out))
         logits, _ = self.dec(hs, hlens, ys_in)
         loss = F.cross_entropy(
-            logits.flatten(0, 1), ys_out.flatten(), ignore_index=IGNORE
+            *(logits.flatten(0, 1), ys_out.flatten()),
+            ignore_index=IGNORE,
+            reduction="sum",
         )
-        loss = loss * label_lengths(ys_pad).float().mean().item()
+        # the mean over labels and end symbols, times the mean number of labels
+        labels = int(label_lengths(ys_pad).sum())
+        utterances = shared_count(len(logits))
+        labels_each = shared_count(labels) / utterances
+        loss = loss * labels_each / shared_count(labels + len(logits))
         unigram = self._unigram(logits)
         if unigram is not None:
             # ESPnet1 also summed over the padding of the shorter label sequences
             rows = (F.log_softmax(logits, -1) @ unigram)[ys_out != IGNORE]
             weight = self.options.lsm_weight
-            loss = (1.0 - weight) * loss - weight * rows.sum() / len(logits)
+            loss = (1.0 - weight) * loss - weight * rows.sum() / utterances
         return loss, accuracy(logits.detach(), ys_out)
 
     def _unigram(self, like: Tensor) -> Tensor | None:
@@ -194,6 +202,10 @@ class E2E(ASRInterface):
         """See :meth:`ASRInterface.encode_batch`."""
         hs, hlens = self._encode(xs_pad, ilens)
         return hs, hlens.to(hs.device)
+
+    def encoder_stream(self) -> RNNStream:
+        """See :meth:`ASRInterface.encoder_stream`."""
+        return RNNStream(self.enc, self.subsample_input, self.total_subsampling)
 
     def scorers(self) -> dict[str, BatchScorer | PartialScorer]:
         """``decoder`` and ``ctc``, but not what ``mtlalpha`` leaves untrained."""

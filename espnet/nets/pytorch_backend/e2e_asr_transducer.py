@@ -151,6 +151,12 @@ class E2E(ASRInterface):
         joint = self.transducer_tasks.joint_network
         return {"transducer": ModelScorer(self.prediction, joint)}
 
+    def ctc_log_probs(self, memory: Tensor) -> Tensor | None:
+        """See :meth:`ASRInterface.ctc_log_probs`."""
+        if not self.options.use_ctc_loss:
+            return None
+        return F.log_softmax(self.transducer_tasks.ctc_lin(memory), -1)
+
     def calculate_all_attentions(
         self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor
     ) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from espnet.nets.pytorch_backend.nets_utils import (
     evaluating,
     label_lengths,
 )
+from espnet.nets.pytorch_backend.sharing import shared_count
 from espnet.nets.pytorch_backend.transformer.decoder import transformer_decoder
 from espnet.nets.pytorch_backend.transformer.encoder import (
     Encoder,
@@ -137,8 +138,8 @@ class E2E(ASRInterface):
         """The decoder's loss, per label or per utterance; ys_pad (B, L) on the CPU."""
         loss = smoothed_divergence(logits, ys_out, self.options.lsm_weight)
         if self.options.transformer_length_normalized_loss:
-            return loss / (int(label_lengths(ys_pad).sum()) + len(ys_pad))
-        return loss / len(ys_pad)
+            return loss / shared_count(int(label_lengths(ys_pad).sum()) + len(ys_pad))
+        return loss / shared_count(len(ys_pad))
 
     def _report_error_rates(
         self,

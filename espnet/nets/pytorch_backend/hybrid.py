@@ -16,6 +16,7 @@ from espnet.nets.decode import Search, make_search
 from espnet.nets.pytorch_backend.ctc import BLANK, collapsed
 from espnet.nets.pytorch_backend.nets_utils import IGNORE
 from espnet.nets.pytorch_backend.options import HybridOptions
+from espnet.nets.pytorch_backend.sharing import shared_count
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.options import read_config
 
@@ -50,7 +51,8 @@ def combine(
 def accuracy(logits: Tensor, ys_out: Tensor) -> Tensor:
     """Share of labels (B, U), with end symbols, that logits (B, U, V) have right."""
     valid = ys_out != IGNORE
-    return ((logits.argmax(-1) == ys_out) & valid).sum() / valid.sum()
+    right = (logits.argmax(-1) == ys_out) & valid
+    return right.sum() / shared_count(valid.sum())
 
 
 class ErrorRates:
@@ -89,7 +91,8 @@ class ErrorRates:
             said = self.text(labels[labels != IGNORE].tolist()).replace(" ", "")
             if said:
                 rates.append(Levenshtein.distance(heard, said) / len(said))
-        return sum(rates) / len(rates) if rates else None
+        count = shared_count(len(rates))
+        return sum(rates) / count if count else None
 
     def characters(
         self, hypotheses: Iterable[Sequence[int]], references: Iterable[Sequence[int]]
@@ -116,7 +119,8 @@ class ErrorRates:
             reference = units(self.text(said))
             edits += Levenshtein.distance(units(self.text(heard)), reference)
             total += len(reference)
-        return edits / total if total else None
+        count = shared_count(total)
+        return edits / count if count else None
 
 
 def validation_search(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from espnet.nets.lm_interface import Stepwise
 from espnet.nets.scorer_interface import BatchScorer
-from espnet.nets.scorers.lm import LMScorer, LMState
 from espnet.nets.scorers.word_tree import OUTSIDE, ROOT, WordTree
 from espnet.utils.errors import UserError
 
@@ -246,7 +246,7 @@ class MultiLevelLM(WordScorer):
         char_list: Sequence[str],
         device: torch.device | str = "cpu",
         *,
-        subwords: LMScorer,
+        subwords: BatchScorer,
     ) -> None:
         super().__init__(model, words, char_list, device)
         self.subwords = subwords
@@ -278,6 +278,12 @@ class MultiLevelLM(WordScorer):
             scores[:, border] = ends
         return scores, _Spelling(inner, scores, spelled)
 
+    def prepared(self) -> MultiLevelLM:
+        """See :meth:`BatchScorer.prepared`."""
+        twin = copy(self)
+        twin.subwords = self.subwords.prepared()
+        return twin
+
     def select(self, state: WordState, rows: Tensor, tokens: Tensor) -> WordState:
         """See :class:`BatchScorer`."""
         more = state.more
@@ -299,6 +305,6 @@ class _Spelling:
         spelled: their sum since the last space (N,).
     """
 
-    inner: LMState
+    inner: Any
     scores: Tensor
     spelled: Tensor

@@ -6,7 +6,7 @@ sent the scores. So each is written for one utterance, and yet the networks see 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from espnet.nets.scorer_interface import BatchScorer, TransducerScorer
+from espnet.nets.search_options import SearchOptions
 
 Prefix = tuple[int, ...]
 BLANK = 0
@@ -26,6 +27,21 @@ class Hyp(NamedTuple):
 
     yseq: Prefix
     score: float
+
+
+def by_score(hyp: Hyp) -> float:
+    """What hypotheses are sorted by."""
+    return hyp.score
+
+
+def sort_nbest(hyps: Iterable[Hyp], options: SearchOptions) -> list[Hyp]:
+    """The n best, by score per symbol (blank at the beginning counts) or by score."""
+    normalised = options.score_norm
+
+    def rank(hyp: Hyp) -> float:
+        return hyp.score / len(hyp.yseq) if normalised else hyp.score
+
+    return sorted(hyps, key=rank, reverse=True)[: options.nbest]
 
 
 class Request(NamedTuple):
@@ -79,12 +95,12 @@ class Known:
     """What was computed for a prefix.
 
     Attributes:
-        vector: in the joint space (J,).
+        number: of the prefix among all, and of its vector.
         state: of the prediction network.
         lm: scores (V,), with the state that they came with and the row in it.
     """
 
-    vector: Tensor
+    number: int
     state: Any
     lm: np.ndarray | None = None
     lm_state: Any = None
@@ -93,6 +109,10 @@ class Known:
 
 class Driver:
     """Answers requests.
+
+    Attributes:
+        prefixes: all that were read, by their numbers.
+        known: what was computed for them; one dictionary for each utterance.
 
     Args:
         scorer: of the model.
@@ -133,6 +153,8 @@ class Driver:
         common: dict[Prefix, Known] = {}
         alone = self.together or lm is not None
         self.known = [{} if alone else common for _ in lengths]
+        self.prefixes: list[Prefix] = []
+        self.vectors = frames.new_empty(0, frames.shape[2])  # (capacity, J)
 
     def run(self, searches: Sequence[SearchRun]) -> list[list[Hyp]]:
         """What each search returns; one for each utterance."""
@@ -151,8 +173,8 @@ class Driver:
     def _serve(self, requests: dict[int, Request]) -> dict[int, list[Row]]:
         """The scores that searches ask for, by utterance."""
         if self.together:
-            self._read({row: request.reads for row, request in requests.items()})
-        self._read({row: request.prefixes for row, request in requests.items()})
+            self.read({row: request.reads for row, request in requests.items()})
+        self.read({row: request.prefixes for row, request in requests.items()})
         known = [
             self.known[row][prefix]
             for row, request in requests.items()
@@ -177,11 +199,9 @@ class Driver:
         """The scores of prefixes at places in the flattened frames."""
         if not known:
             return []
-        index = torch.tensor(places, device=self.frames.device)
-        vectors = torch.stack([one.vector for one in known])
-        logits = self.scorer.logits(self.frames[index], vectors)
-        precise = torch.promote_types(logits.dtype, torch.float32)
-        log_probs = torch.log_softmax(logits / self.temperature, -1, dtype=precise)
+        device = self.frames.device
+        numbers = torch.tensor([one.number for one in known], device=device)
+        log_probs = self.log_probs(torch.tensor(places, device=device), numbers)
         scores, labels = log_probs[:, 1:].topk(self.best, -1)
         return [
             Row(row, blank, ids, best, one.lm)
@@ -195,8 +215,16 @@ class Driver:
             )
         ]
 
-    def _read(self, wanted: dict[int, Sequence[Prefix]]) -> None:
-        """Read the prefixes that are not known yet."""
+    def log_probs(self, places: Tensor, numbers: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of prefixes at places in the flattened frames."""
+        logits = self.scorer.logits(self.frames[places], self.vectors[numbers])
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        if self.temperature != 1.0:
+            logits = logits / self.temperature
+        return torch.log_softmax(logits, -1, dtype=precise)
+
+    def read(self, wanted: Mapping[int, Sequence[Prefix]]) -> None:
+        """Read the prefixes that are not known yet; their beginnings must be."""
         new: list[tuple[int, Prefix]] = []
         widths: list[int] = []
         taken: set[tuple[int, Prefix]] = set()
@@ -222,37 +250,70 @@ class Driver:
         vectors, states = self.scorer.read(
             [prefix for _, prefix in new], states, widths if self.together else None
         )
-        for (row, prefix), vector, state in zip(new, vectors, states, strict=True):
-            self.known[row][prefix] = Known(vector, state)
+        numbers = range(len(self.prefixes), len(self.prefixes) + len(new))
+        self._keep(vectors, numbers)
+        for number, (row, prefix), state in zip(numbers, new, states, strict=True):
+            self.known[row][prefix] = Known(number, state)
+            self.prefixes.append(prefix)
         if self.lm is not None:
             self._read_lm(self.lm, new)
 
+    def lm_scores(
+        self, rows: np.ndarray, nodes: np.ndarray, labels: np.ndarray
+    ) -> np.ndarray:
+        """What the language model gives labels behind prefixes (N,), weighted.
+
+        Args:
+            rows: utterances (N,).
+            nodes: numbers of prefixes that were read (N,).
+            labels: (N,).
+        """
+        scores = []
+        for row, node, label in zip(
+            *(a.tolist() for a in (rows, nodes, labels)), strict=True
+        ):
+            lm = self.known[row][self.prefixes[node]].lm
+            assert lm is not None
+            scores.append(float(lm[label]))
+        return np.array(scores)
+
+    def _keep(self, vectors: Tensor, numbers: range) -> None:
+        """Put vectors where their numbers say."""
+        if numbers.stop > len(self.vectors):
+            room = vectors.new_empty(2 * numbers.stop, vectors.shape[1])
+            room[: numbers.start] = self.vectors[: numbers.start]
+            self.vectors = room
+        self.vectors[numbers.start : numbers.stop] = vectors
+
     def _read_lm(self, lm: BatchScorer, new: list[tuple[int, Prefix]]) -> None:
-        """Let the language model read the same; those from one state go together."""
-        groups: dict[int, list[tuple[int, Prefix]]] = {}
+        """Let the language model read the same."""
+        groups: dict[int, list[tuple[int, Prefix]]] = {}  # those from one state
         states: dict[int, Any] = {}
         for row, prefix in new:
             if len(prefix) == 1:
                 one = slice(row, row + 1)
                 state = lm.start(self.memory[one], self.lengths[one], 1)
-                states[id(state)] = state
-                groups[id(state)] = [(row, prefix)]
-                continue
-            state = self.known[row][prefix[:-1]].lm_state
+            else:
+                state = self.known[row][prefix[:-1]].lm_state
             states[id(state)] = state
             groups.setdefault(id(state), []).append((row, prefix))
-        for key, members in groups.items():
-            newest = [prefix[-1] for _, prefix in members]
-            begins = len(members[0][1]) == 1
-            if begins and lm.first_token is not None:
-                newest = [lm.first_token]
-            tokens = torch.tensor(newest, device=self.memory.device)
+        device = self.memory.device
+        members, tokens, begun = list(groups.values()), [], []
+        for key, group in groups.items():
+            newest = torch.tensor([prefix[-1] for _, prefix in group], device=device)
             state = states[key]
-            if not begins:
-                rows = [self.known[row][prefix[:-1]].lm_row for row, prefix in members]
-                state = lm.select(state, torch.tensor(rows).to(tokens), tokens)
-            scores, state = lm.score(tokens, state)
+            if len(group[0][1]) > 1:
+                rows = [self.known[row][prefix[:-1]].lm_row for row, prefix in group]
+                state = lm.select(state, torch.tensor(rows, device=device), newest)
+            elif lm.first_token is not None:
+                newest.fill_(lm.first_token)
+            tokens.append(newest)
+            begun.append(state)
+        for numbers, merged in lm.merged(begun):
+            read = torch.cat([tokens[number] for number in numbers])
+            scores, state = lm.score(read, merged)
             weighted = (self.lm_weight * scores.double()).cpu().numpy()
-            for place, (row, prefix) in enumerate(members):
+            together = [member for number in numbers for member in members[number]]
+            for place, (row, prefix) in enumerate(together):
                 known = self.known[row][prefix]
                 known.lm, known.lm_state, known.lm_row = weighted[place], state, place

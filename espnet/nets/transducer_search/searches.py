@@ -5,17 +5,16 @@ the papers:
 
 - ``default`` (Graves, 2012) has no prefix search and merges nothing, so that one label
   sequence may come up several times, and it keeps all hypotheses that beat the open
-  ones, which can be more than the beam.
+  ones, which can be more than the beam. Where it would never end, it is cut.
 - ``tsd`` (Saon et al., 2020) and ``nsc`` (Kim et al., 2020) do not merge equal label
   sequences that come up in one expansion step. In ``nsc`` with ``nstep`` 1 a label that
   was just added reaches the next frame without paying for a blank.
 - ``alsd`` (Saon et al., 2020) ends hypotheses of at most T - 1 labels for T frames,
   merges only what is in the beam already, and returns all of the beam, whatever
   ``nbest`` says and however long, if nothing has ended.
-- ``maes`` (Kim et al., 2021) leaves out labels that lead to a sequence that the beam
-  had at the beginning of the frame, does not prune between expansion steps, and lets
-  blank compete with labels for the places of candidates.
-- In the prefix search of both, the language model is left out.
+  Its prefix search leaves the language model out.
+
+``maes`` is in :mod:`.maes`.
 """
 
 from __future__ import annotations
@@ -29,32 +28,21 @@ from collections.abc import Callable, Iterable, Sequence
 from espnet.nets.search_options import SearchOptions
 from espnet.nets.transducer_search.driver import (
     START,
+    Driver,
     Hyp,
     Prefix,
     Request,
     Row,
     SearchRun,
+    by_score,
+    sort_nbest,
 )
-
-
-def by_score(hyp: Hyp) -> float:
-    """What hypotheses are sorted by."""
-    return hyp.score
+from espnet.nets.transducer_search.maes import maes
 
 
 def best(hyps: Iterable[Hyp], count: int) -> list[Hyp]:
     """The best hypotheses, best first."""
     return sorted(hyps, key=by_score, reverse=True)[:count]
-
-
-def sort_nbest(hyps: Iterable[Hyp], options: SearchOptions) -> list[Hyp]:
-    """The n best, by score per symbol (blank at the beginning counts) or by score."""
-    normalised = options.score_norm
-
-    def rank(hyp: Hyp) -> float:
-        return hyp.score / len(hyp.yseq) if normalised else hyp.score
-
-    return sorted(hyps, key=rank, reverse=True)[: options.nbest]
 
 
 def add_logs(a: float, b: float) -> float:
@@ -63,17 +51,28 @@ def add_logs(a: float, b: float) -> float:
     return high + math.log1p(math.exp(low - high))
 
 
+# Nothing in the algorithm ends ``default`` where labels are always likelier than blank,
+# as with weights that are not trained. It is cut where no sensible model comes near:
+# trained ones expand one to three times the beam in a frame, random ones 6 to 25 times.
+MOST_LABELS = (20, 4)  # of a hypothesis, and that for each frame
+MOST_EXPANSIONS = (1000, 50)  # of an utterance, and that times the beam for each frame
+
+
 def default(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
     """Beam search without prefix search (Graves, 2012)."""
     kept = [Hyp(START, 0.0)]
+    longest = 1 + MOST_LABELS[0] + MOST_LABELS[1] * frames
+    left = MOST_EXPANSIONS[0]
     for frame in range(frames):
+        left += MOST_EXPANSIONS[1] * beam
         numbers = itertools.count()  # of equal scores the earlier one goes first
         hyps = [(-hyp.score, next(numbers), hyp) for hyp in kept]
         heapq.heapify(hyps)
         kept = []
         scores: list[float] = []  # of those kept, ascending
         rows: dict[Prefix, Row] = {}
-        while not kept or len(scores) - bisect(scores, -hyps[0][0]) < beam:
+        while hyps and left > 0 and len(scores) - bisect(scores, -hyps[0][0]) < beam:
+            left -= 1
             _, _, hyp = heapq.heappop(hyps)
             if hyp.yseq not in rows:
                 (rows[hyp.yseq],) = yield Request(frame, [hyp.yseq])
@@ -81,9 +80,12 @@ def default(frames: int, beam: int, count: int, options: SearchOptions) -> Searc
             kept.append(Hyp(hyp.yseq, hyp.score + row.blank))
             insort(scores, kept[-1].score)
             for longer in row.extensions(hyp, count):
-                heapq.heappush(hyps, (-longer.score, next(numbers), longer))
-        open_score = -hyps[0][0]
+                if len(longer.yseq) <= longest:
+                    heapq.heappush(hyps, (-longer.score, next(numbers), longer))
+        open_score = -hyps[0][0] if hyps else -math.inf
         better = [hyp for hyp in kept if hyp.score > open_score]
+        if len(better) < beam:  # it was cut
+            better = best(kept, beam)
         kept = sorted(better, key=by_score)
     return sort_nbest(kept, options)
 
@@ -175,36 +177,6 @@ def nsc(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun
     return sort_nbest(kept, options)
 
 
-def maes(frames: int, beam: int, count: int, options: SearchOptions) -> SearchRun:
-    """Modified adaptive expansion search (Kim et al., 2021)."""
-    kept = [Hyp(START, 0.0)]
-    steps = max(2, options.nstep)
-    for frame in range(frames):
-        hyps, needed = with_ancestors(kept, options.prefix_alpha)
-        rows = yield Request(frame, needed)
-        hyps = prefix_search(hyps, options.prefix_alpha, needed, rows)
-        present = {hyp.yseq for hyp in hyps}
-        waiting: list[Hyp] = []
-        for _ in range(steps):
-            longer: list[Hyp] = []
-            for hyp, row in zip(hyps, rows, strict=False):
-                there, ahead = candidates(hyp, row, count, options.expansion_gamma)
-                waiting += there
-                longer += (h for h in ahead if h.yseq not in present)
-            if not longer:
-                break
-            reads = [hyp.yseq for hyp in longer]
-            hyps = promising(longer, waiting, beam)
-            rows = yield Request(frame, [hyp.yseq for hyp in hyps], reads)
-        else:
-            waiting += (
-                Hyp(hyp.yseq, hyp.score + row.blank)
-                for hyp, row in zip(hyps, rows, strict=True)
-            )
-        kept = best(waiting, beam)
-    return sort_nbest(kept, options)
-
-
 def promising(hyps: list[Hyp], waiting: Sequence[Hyp], beam: int) -> list[Hyp]:
     """Those that may still get into the beam.
 
@@ -215,26 +187,6 @@ def promising(hyps: list[Hyp], waiting: Sequence[Hyp], beam: int) -> list[Hyp]:
         return hyps
     least = sorted(map(by_score, waiting), reverse=True)[beam - 1]
     return [hyp for hyp in hyps if hyp.score >= least]
-
-
-def candidates(
-    hyp: Hyp, row: Row, count: int, gamma: float
-) -> tuple[list[Hyp], list[Hyp]]:
-    """What blank, and what labels, make of a hypothesis.
-
-    Args:
-        hyp: the hypothesis.
-        row: its scores.
-        count: how many there are at most.
-        gamma: how much worse than the best one they may be, before the language model
-            is asked.
-    """
-    least = max(row.blank, row.scores[0]) - gamma
-    number = min(count, sum(score >= least for score in row.scores))
-    if row.blank < least or sum(score > row.blank for score in row.scores) >= count:
-        return [], row.extensions(hyp, number)
-    waiting = [Hyp(hyp.yseq, hyp.score + row.blank)]
-    return waiting, row.extensions(hyp, min(number, count - 1))
 
 
 def with_ancestors(kept: Sequence[Hyp], alpha: int) -> tuple[list[Hyp], list[Prefix]]:
@@ -284,11 +236,26 @@ def prefix_search(
     return [Hyp(hyp.yseq, scores[id(hyp)]) for hyp in hyps]
 
 
-Search = Callable[[int, int, int, SearchOptions], SearchRun]
+def side_by_side(search: Callable[[int, int, int, SearchOptions], SearchRun]) -> Search:
+    """The search of many utterances that is made of a search of one."""
+
+    def run(
+        driver: Driver,
+        lengths: Sequence[int],
+        beam: int,
+        count: int,
+        options: SearchOptions,
+    ) -> list[list[Hyp]]:
+        return driver.run([search(frames, beam, count, options) for frames in lengths])
+
+    return run
+
+
+Search = Callable[[Driver, Sequence[int], int, int, SearchOptions], list[list[Hyp]]]
 SEARCHES: dict[str, Search] = {
-    "default": default,
-    "tsd": tsd,
-    "alsd": alsd,
-    "nsc": nsc,
+    "default": side_by_side(default),
+    "tsd": side_by_side(tsd),
+    "alsd": side_by_side(alsd),
+    "nsc": side_by_side(nsc),
     "maes": maes,
 }

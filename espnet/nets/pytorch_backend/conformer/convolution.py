@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.sharing import batch_norm, parts
 from espnet.nets.pytorch_backend.transformer.feed_forward import Activation
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 
@@ -42,18 +43,21 @@ class ConvolutionModule(nn.Module):
 def normalise_valid(norm: nn.BatchNorm1d, xs: Tensor, frames: Frames) -> Tensor:
     """The batch norm of xs (B, D, T) over valid frames only."""
     count = int(frames.lengths.sum())
-    if not norm.training or count == 1:  # one frame has no variance
+    alone = count == 1 and parts() == 1  # one frame has no variance
+    if not norm.training or alone:
         return F.batch_norm(
             xs,
             *(norm.running_mean, norm.running_var),
             *(norm.weight, norm.bias),
             eps=norm.eps,
         )
-    if frames.valid is None:
+    if frames.valid is None and parts() == 1:
         return norm(xs)
     flat = xs.transpose(1, 2).flatten(0, 1)
+    if frames.valid is None:
+        return batch_norm(norm, flat).unflatten(0, (len(xs), -1)).transpose(1, 2)
     places = frames.places(xs.device)
-    normed = norm(flat.index_select(0, places))
+    normed = batch_norm(norm, flat.index_select(0, places))
     filled = normed.new_zeros(flat.shape).index_copy(0, places, normed)
     return filled.unflatten(0, (len(xs), -1)).transpose(1, 2)
 

@@ -68,7 +68,7 @@ class RNNLM(nn.Module):
 
     def start(self, rows: int) -> tuple[Tensor, ...]:
         """See :class:`Stepwise`: output and memory of each layer in turn."""
-        like = self.lo.weight
+        like = self.embed.weight
         memory: list[Tensor] = []
         for _ in self.cells:
             memory.append(like.new_zeros(rows, self.units))

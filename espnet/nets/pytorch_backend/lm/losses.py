@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espnet.nets.lm_interface import IGNORE
+from espnet.nets.pytorch_backend.sharing import parts, shared_count, shared_sum
 
 
 def token_losses(logits: Tensor, t: Tensor) -> Tensor:
@@ -32,7 +33,7 @@ def mean_over_tokens(
     """Loss per token, the sum and the number of tokens; see ``LMInterface.forward``."""
     count = (x != 0).sum()
     total = (token_losses(logits, t) * (x != 0)).sum()
-    return total / count, total, count
+    return total / shared_count(count), total, count
 
 
 def mean_over_sentences(
@@ -45,5 +46,7 @@ def mean_over_sentences(
     """
     reached = (x != 0).sum(0)
     losses = token_losses(logits, t).sum(0)
-    total = (losses * reached).sum() / len(x) if share else losses.sum()
-    return total / len(x), total, reached.sum()
+    if share:  # parts of a minibatch are padded to the same length
+        losses = losses * shared_sum(reached) / (shared_count(len(x)) * parts())
+    total = losses.sum()
+    return total / shared_count(len(x)), total, reached.sum()

@@ -59,7 +59,7 @@ class SequentialRNNLM(nn.Module, LMInterface):
         """See :class:`Stepwise`: (N, layers, units) of the output and of the memory."""
         shape = (rows, self.rnn.num_layers, self.rnn.hidden_size)
         count = 2 if isinstance(self.rnn, nn.LSTM) else 1
-        return tuple(self.decoder.weight.new_zeros(shape) for _ in range(count))
+        return tuple(self.encoder.weight.new_zeros(shape) for _ in range(count))
 
     def step(
         self, tokens: Tensor, memory: tuple[Tensor, ...], position: int

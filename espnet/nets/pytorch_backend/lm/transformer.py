@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from espnet.nets.lm_interface import LMInterface
 from espnet.nets.pytorch_backend.lm.losses import mean_over_tokens
 from espnet.nets.pytorch_backend.lm.options import TransformerLMOptions
+from espnet.nets.pytorch_backend.packing import ready
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
+from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.encoder import Encoder
 from espnet.nets.pytorch_backend.transformer.feed_forward import (
     ACTIVATIONS,
@@ -21,6 +24,7 @@ from espnet.nets.pytorch_backend.transformer.feed_forward import (
 from espnet.nets.pytorch_backend.transformer.input_layers import LinearInput
 from espnet.nets.pytorch_backend.transformer.layers import EncoderLayer
 from espnet.nets.pytorch_backend.transformer.positions import Positions
+from espnet.nets.scorer_interface import BatchScorer
 from espnet.nets.scorers.lm import LMScorer
 from espnet.utils.options import read_config
 
@@ -81,23 +85,33 @@ class TransformerLM(nn.Module, LMInterface):
 
     def scorer(self) -> LMScorer:
         """See :class:`LMInterface`."""
-        return LMScorer(self)
+        return TransformerScorer(self)
 
     @property
-    def _layers(self) -> Sequence[EncoderLayer]:
+    def layers(self) -> Sequence[EncoderLayer]:
+        """The blocks."""
         return cast(Sequence[EncoderLayer], self.encoder.encoders)
+
+    def embedded(self, tokens: Tensor, position: int) -> Tensor:
+        """What the first block reads (N, D): tokens (N,) behind ``position`` others."""
+        xs = self.embed_drop(self.embed(tokens))[:, None]
+        *front, positions = cast(Sequence[nn.Module], self.encoder.embed)
+        for part in front:
+            xs = part(xs)
+        return cast(Tensor, positions(xs, position)[0][:, 0])
+
+    def predicted(self, hs: Tensor) -> Tensor:
+        """Log-probabilities (N, V) from the last block's output (N, D)."""
+        return self.decoder(self.encoder.after_norm(hs)).log_softmax(-1)
 
     def start(self, rows: int) -> tuple[Tensor, ...]:
         """See :class:`Stepwise`: keys and values of each block, and which tokens count.
 
         The last part (N, L) is True for tokens that are not 0, which nothing sees.
         """
-        caches = [
-            cast(MultiHeadedAttention, layer.self_attn).start(rows)
-            for layer in self._layers
-        ]
-        seen = torch.empty(rows, 0, dtype=torch.bool, device=caches[0].device)
-        return *caches, seen
+        like = self.embed.weight.new_empty(rows)
+        caches = [attention(layer).start(like) for layer in self.layers]
+        return *caches, torch.empty(rows, 0, dtype=torch.bool, device=like.device)
 
     def step(
         self, tokens: Tensor, memory: tuple[Tensor, ...], position: int
@@ -106,17 +120,78 @@ class TransformerLM(nn.Module, LMInterface):
         *caches, seen = memory
         seen = torch.cat([seen, (tokens != 0)[:, None]], 1)
         mask = None if bool(seen.all()) else seen[:, None, None]
-        xs = self.embed_drop(self.embed(tokens))[:, None]
-        *front, positions = cast(Sequence[nn.Module], self.encoder.embed)
-        for part in front:
-            xs = part(xs)
-        h = positions(xs, position)[0][:, 0]
+        h = self.embedded(tokens, position)
         after = []
-        for layer, cache in zip(self._layers, caches, strict=True):
-            attention = cast(MultiHeadedAttention, layer.self_attn)
-            mixed, cache = attention.step(layer.norm1(h), cache, position, mask)
+        for layer, cache in zip(self.layers, caches, strict=True):
+            mixed, cache = attention(layer).step(layer.norm1(h), cache, position, mask)
             h = h + mixed
             h = h + layer.feed_forward(layer.norm2(h))
             after.append(cache)
-        scores = self.decoder(self.encoder.after_norm(h)).log_softmax(-1)
-        return scores, (*after, seen)
+        return self.predicted(h), (*after, seen)
+
+
+def attention(layer: EncoderLayer) -> MultiHeadedAttention:
+    """The self-attention of a block."""
+    return cast(MultiHeadedAttention, layer.self_attn)
+
+
+class TransformerScorer(LMScorer):
+    """Keeps a cache of its own for each hypothesis; a prepared one, one for a beam.
+
+    Args:
+        model: in evaluation mode.
+    """
+
+    model: TransformerLM
+
+    def prepared(self) -> BatchScorer:
+        """See :meth:`BatchScorer.prepared`."""
+        return BeamTransformer(ready(self.model))
+
+
+@dataclass(frozen=True)
+class BeamState:
+    """What N = B * beam hypotheses have read, and the cache of each block."""
+
+    branches: Branches
+    caches: tuple[Tensor, ...]
+
+
+class BeamTransformer(BatchScorer):
+    """Keeps each token of a beam once, so that a step costs the same at any length.
+
+    Args:
+        model: in evaluation mode, ready for a search.
+    """
+
+    def __init__(self, model: TransformerLM) -> None:
+        self.model = model
+
+    def start(self, memory: Tensor, lengths: Tensor, beam: int) -> BeamState:
+        """See :class:`BatchScorer`."""
+        like = self.model.embed.weight.new_empty(len(memory))
+        caches = (attention(layer).start(like, beam) for layer in self.model.layers)
+        return BeamState(Branches.none(len(memory), beam, like.device), tuple(caches))
+
+    @torch.no_grad()
+    def score(self, tokens: Tensor, state: BeamState) -> tuple[Tensor, BeamState]:
+        """See :class:`BatchScorer`; each state is used only once."""
+        h = self.model.embedded(tokens, state.branches.position)
+        branches = state.branches.grown(visible=tokens != 0)
+        caches = []
+        for layer, cache in zip(self.model.layers, state.caches, strict=True):
+            mixed, cache = attention(layer).extend(layer.norm1(h), cache, branches)
+            h = h + mixed
+            h = h + layer.feed_forward(layer.norm2(h))
+            caches.append(cache)
+        return self.model.predicted(h), BeamState(branches, tuple(caches))
+
+    def select(self, state: BeamState, rows: Tensor, tokens: Tensor) -> BeamState:
+        """See :class:`BatchScorer`."""
+        beam = state.branches.seen.shape[1]
+        branches, choice = state.branches.select(rows)
+        caches = (
+            attention(layer).follow(cache, choice, beam)
+            for layer, cache in zip(self.model.layers, state.caches, strict=True)
+        )
+        return BeamState(branches, tuple(caches))

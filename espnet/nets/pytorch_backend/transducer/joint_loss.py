@@ -2,6 +2,7 @@
 
 The logits of a tile exist while it is worked on, and are computed again for the
 backward pass: the tensor (B, T, U, V), which dwarfs all else in training, never exists.
+Only where it is small, or that of the first tiles, it is kept to save the work.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from espnet.nets.pytorch_backend.transducer.loss import (
     next_labels,
     node_gradients,
 )
+
+# bytes of logits that are kept
+KEPT_BYTES = {"cpu": 1 << 26, "cuda": 1 << 28}
 
 
 class JointActivation(NamedTuple):
@@ -116,17 +120,22 @@ class _JointLoss(torch.autograd.Function):
         )
         ctx.activation = JOINT_ACTIVATIONS[activation]
         ctx.blank = blank
+        ctx.kept = {}
+        needed = any(ctx.needs_input_grad)
+        room = KEPT_BYTES.get(enc.device.type, 0) if needed else 0
         shape = (2, *enc.shape[:2], dec.shape[1])
         blanks, labels = enc.new_zeros(shape, dtype=precise).unbind(0)
         with torch.autocast(enc.device.type, enabled=False):
             last, shift = weight.to(enc.dtype), bias.to(enc.dtype)
-            for row, begin, end, width in ctx.cut:
+            for number, (row, begin, end, width) in enumerate(ctx.cut):
                 sums = enc[row, begin:end, None] + dec[row, :width]
                 logits = F.linear(ctx.activation.apply(sums), last, shift)
+                room -= logits.nbytes
+                if room >= 0:
+                    ctx.kept[number] = logits
                 scores = torch.log_softmax(logits, -1, dtype=precise)
                 blanks[row, begin:end, :width] = scores[..., blank]
                 labels[row, begin:end, : width - 1] = next_labels(scores, targets[row])
-        needed = any(ctx.needs_input_grad)
         lattice = sum_over_paths(blanks, labels, logit_lengths, target_lengths, needed)
         if needed:
             by_label = lattice.labels * (1.0 + fastemit_lambda)
@@ -142,17 +151,22 @@ class _JointLoss(torch.autograd.Function):
         grad_enc, grad_dec, grad_weight, grad_bias = (
             torch.zeros_like(x, dtype=precise) for x in (enc, dec, weight, bias)
         )
+        paths = torch.stack([by_blank, by_label, by_blank + by_label])
+        paths *= grad[:, None, None]
         learns = ctx.needs_input_grad[2]  # not so in auxiliary losses
         with torch.autocast(enc.device.type, enabled=False):
-            for row, begin, end, width in ctx.cut:
+            for number, (row, begin, end, width) in enumerate(ctx.cut):
                 sums = enc[row, begin:end, None] + dec[row, :width]
-                kept = sums if ctx.activation.by_output else sums.clone()
-                hidden = ctx.activation.apply(kept)
+                outputs = sums if ctx.activation.by_output else sums.clone()
+                hidden = ctx.activation.apply(outputs)
+                logits = ctx.kept.get(number)
+                if logits is None:
+                    logits = F.linear(hidden, last, shift)
                 gradients = node_gradients(
-                    torch.softmax(F.linear(hidden, last, shift), -1, dtype=precise),
-                    by_blank[row, begin:end, :width] * grad[row],
-                    by_label[row, begin:end, :width] * grad[row],
-                    *(targets[row], ctx.blank),
+                    torch.softmax(logits, -1, dtype=precise),
+                    paths[:, row, begin:end, :width],
+                    targets[row],
+                    ctx.blank,
                 )
                 flat = gradients.flatten(0, 1)
                 if learns:

@@ -8,6 +8,10 @@ first t frames; a blank leads to (t + 1, u), label u + 1 to (t, u + 1), and the 
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -118,14 +122,21 @@ class _Turned:
 def _scan(start: Tensor, along: Tensor, up: Tensor) -> Tensor:
     """x(t, u) = log(exp(x(t-1, u) + along(t, u)) + exp(x(t, u-1) + up(t, u))).
 
-    In a column the recursion over t is linear in the log semiring: divided by the
-    product of the scores along it, it is a cumulative sum. So there are U steps and not
-    T + U.
-
     Args:
         start: x(0, 0) of each lattice (B,).
         along: (B, T, U); that of the first row does not matter.
         up: (B, T, U); that of the first column does not matter.
+    """
+    kernel = _kernel() if along.is_cuda else None
+    return (kernel or scan_columns)(start, along, up)
+
+
+def scan_columns(start: Tensor, along: Tensor, up: Tensor) -> Tensor:
+    """:func:`_scan` by operations of torch.
+
+    In a column the recursion over t is linear in the log semiring: divided by the
+    product of the scores along it, it is a cumulative sum. So there are U steps and not
+    T + U.
     """
     columns = along.clone()
     columns[:, 0] = 0.0
@@ -137,3 +148,30 @@ def _scan(start: Tensor, along: Tensor, up: Tensor) -> Tensor:
         x = product + torch.logcumsumexp(x + score - product, 1)
         found.append(x)
     return torch.stack(found, 2)
+
+
+@functools.cache
+def _kernel() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """:func:`_scan` in Triton, or None where it is not there or does not work."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    draw = torch.Generator("cuda").manual_seed(0)
+    along, up = -torch.rand(
+        2, 3, 9, 5, generator=draw, device="cuda", dtype=torch.double
+    )
+    start = along[:, 0, 0]
+    try:
+        from espnet.nets.pytorch_backend.transducer.lattice_triton import scan
+
+        same = torch.allclose(scan(start, along, up), scan_columns(start, along, up))
+        problem = "" if same else "its results are wrong"
+    except Exception as error:  # no compiler, another version, ...: whatever it is
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        logging.warning(
+            "the Transducer's Triton kernel does not work here (%s); the loss is"
+            " computed without it, which is slower",
+            problem,
+        )
+        return None
+    return scan

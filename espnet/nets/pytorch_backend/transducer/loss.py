@@ -14,9 +14,9 @@ from torch import Tensor
 
 from espnet.nets.pytorch_backend.transducer.lattice import sum_over_paths
 
-# bytes of logits that are worked on at once: what stays in a core's cache, and on a GPU
-# enough to keep it busy
-BLOCK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 27}
+# bytes of logits that are worked on at once: no more than keeps the caches useful, and
+# enough to keep a processor busy
+BLOCK_BYTES = {"cpu": 1 << 22, "cuda": 1 << 27}
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda losses: losses,
     "sum": torch.sum,
@@ -189,15 +189,17 @@ class _Loss(torch.autograd.Function):
         result = torch.empty_like(logits)
         if sum((b.end - b.begin) * b.width for b in ctx.cut) < by_blank.numel():
             result.zero_()
+        paths = torch.stack([by_blank, by_label, by_blank + by_label])
+        paths *= grad[:, None, None]
         for row, begin, end, width in ctx.cut:
             part = logits[row, begin:end, :width].to(by_blank.dtype)
             place = result[row, begin:end, :width]
             direct = place.is_contiguous() and place.dtype == part.dtype
             gradients = node_gradients(
                 torch.softmax(part, -1, out=place if direct else None),
-                by_blank[row, begin:end, :width] * grad[row],
-                by_label[row, begin:end, :width] * grad[row],
-                *(targets[row], ctx.blank),
+                paths[:, row, begin:end, :width],
+                targets[row],
+                ctx.blank,
             )
             if not direct:
                 place.copy_(gradients)
@@ -218,8 +220,7 @@ def next_labels(scores: Tensor, targets: Tensor) -> Tensor:
 
 def node_gradients(
     probabilities: Tensor,
-    by_blank: Tensor,
-    by_label: Tensor,
+    paths: Tensor,
     targets: Tensor,
     blank: int,
 ) -> Tensor:
@@ -227,12 +228,13 @@ def node_gradients(
 
     Args:
         probabilities: of the symbols (T, U, V).
-        by_blank, by_label: weight of the paths that take the blank, and the next label,
-            at each node (T, U).
+        paths: weight of those that take the blank, the next label, and either, at each
+            node (3, T, U).
         targets: labels (L,), L >= U - 1.
         blank: id of blank.
     """
-    gradients = probabilities.mul_((by_blank + by_label)[..., None])
+    by_blank, by_label, by_either = paths
+    gradients = probabilities.mul_(by_either[..., None])
     gradients[..., blank] -= by_blank
     count = gradients.shape[1] - 1
     index = targets[:count, None].expand(len(gradients), -1, 1)

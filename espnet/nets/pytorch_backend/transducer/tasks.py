@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from espnet.nets.pytorch_backend.ctc import ctc_loss
 from espnet.nets.pytorch_backend.initialization import lecun_normal
 from espnet.nets.pytorch_backend.nets_utils import IGNORE, label_lengths
+from espnet.nets.pytorch_backend.sharing import shared_count
 from espnet.nets.pytorch_backend.transducer.joint import JointNetwork
 from espnet.nets.pytorch_backend.transducer.joint_loss import joint_transducer_loss
 from espnet.nets.pytorch_backend.transducer.loss import blocks
@@ -161,7 +162,7 @@ class TransducerTasks(nn.Module):
             loss = smoothed_divergence(
                 self.lm_lin(dec), ys, options.lm_loss_smoothing_rate
             )
-            losses["loss_lm"] = options.lm_loss_weight * loss / len(ys)
+            losses["loss_lm"] = options.lm_loss_weight * loss / shared_count(len(ys))
         return losses
 
     def _transducer(
@@ -173,12 +174,14 @@ class TransducerTasks(nn.Module):
         labels: Labels,
     ) -> Tensor:
         """The loss of frames and label histories in the joint space."""
-        return joint_transducer_loss(
+        total = joint_transducer_loss(
             *(enc, dec, *last, labels.targets, hlens, labels.lengths),
             activation=self.joint_network.activation,
             blank=BLANK,
             fastemit_lambda=self.options.fastemit_lambda,
+            reduction="sum",
         )
+        return total / shared_count(len(enc))
 
     def _pruned(
         self,
@@ -202,7 +205,8 @@ class TransducerTasks(nn.Module):
             blank=BLANK,
             fastemit_lambda=self.options.fastemit_lambda,
         )
-        return loss.pruned + SIMPLE_WEIGHT * loss.simple
+        total = (loss.pruned + SIMPLE_WEIGHT * loss.simple) * len(hlens)
+        return total / shared_count(len(hlens))
 
     def _divergence(
         self,
@@ -231,7 +235,7 @@ class TransducerTasks(nn.Module):
             ]
             divergence = checkpoint(self._node_divergence, *parts, use_reentrant=False)
             total = total + divergence
-        return total / int((hlens * (ylens + 1)).sum())
+        return total / shared_count(int((hlens * (ylens + 1)).sum()))
 
     def _node_divergence(
         self, enc: Tensor, dec: Tensor, other_enc: Tensor, other_dec: Tensor

@@ -26,6 +26,7 @@ class MultiHeadedAttention(nn.Module, Recorded):
     ) -> None:
         super().__init__()
         self.heads = heads
+        self.size = size
         self.dropout_rate = dropout_rate
         self.causal = causal
         self.linear_q = nn.Linear(size, size)
@@ -95,15 +96,18 @@ class MultiHeadedAttention(nn.Module, Recorded):
 
     # step by step, for a search
 
-    def start(self, batch: int, beam: int = 1) -> Tensor:
-        """The empty cache of B = ``batch`` utterances (B, 2, H, slots, D / H).
+    def start(self, like: Tensor, beam: int = 1) -> Tensor:
+        """The empty cache of B utterances (B, 2, H, slots, D / H).
 
         It holds the keys and values of labels: of one hypothesis, or of all branches of
         a beam.
+
+        Args:
+            like: (B, ...), whose number format and device the cache has.
+            beam: hypotheses per utterance.
         """
-        size = self.linear_k.weight.shape[0] // self.heads
-        shape = (batch, 2, self.heads, STEPS * beam, size)
-        return self.linear_k.weight.new_empty(shape)
+        shape = (len(like), 2, self.heads, STEPS * beam, self.size // self.heads)
+        return like.new_empty(shape)
 
     def step(
         self, x: Tensor, cache: Tensor, position: int, mask: Tensor | None = None

@@ -48,12 +48,19 @@ class Branches:
         """Those of hypotheses that have read nothing."""
         return cls(torch.empty(batch, beam, 0, dtype=torch.bool, device=device))
 
-    def grown(self) -> Branches:
-        """With ``beam`` slots more, for one more label of each hypothesis."""
+    def grown(self, visible: Tensor | None = None) -> Branches:
+        """With ``beam`` slots more, for one more label of each hypothesis.
+
+        Args:
+            visible: False for labels (N,) that nothing sees, not even later ones; None:
+                all are seen.
+        """
         batch, beam, _ = self.seen.shape
         own = torch.eye(beam, dtype=torch.bool, device=self.seen.device)
-        seen = torch.cat([self.seen, own.expand(batch, -1, -1)], 2)
-        return Branches(seen, self.position + 1)
+        own = own.expand(batch, -1, -1)
+        if visible is not None:
+            own = own & visible.view(batch, 1, beam)
+        return Branches(torch.cat([self.seen, own], 2), self.position + 1)
 
     def select(self, rows: Tensor) -> tuple[Branches, Choice]:
         """Those of the hypotheses ``rows`` (M,); now and then without dead branches."""

@@ -47,6 +47,7 @@ class LightConvolution(nn.Module):
         self.dropout_rate = dropout_rate
         self.causal = causal
         self.past = kernel // 2
+        self.size = size
         self.weight = nn.Parameter(torch.rand(wshare, 1, kernel))
         self.weight_f = nn.Parameter(torch.rand(1, 1, kernel)) if frequency else None
         self.bias = nn.Parameter(torch.zeros(size)) if use_bias else None
@@ -61,10 +62,14 @@ class LightConvolution(nn.Module):
         ys = F.conv1d(padded, kernels, self.bias, groups=len(kernels)).transpose(1, 2)
         return self._finish(xs, ys)
 
-    def start(self, batch: int, beam: int = 1) -> Tensor:
-        """What N = batch * beam hypotheses keep of their past (N, P, C)."""
-        size = self.linear1.weight.shape[1]
-        return self.linear1.weight.new_zeros(batch * beam, self.past, size)
+    def start(self, like: Tensor, beam: int = 1) -> Tensor:
+        """What N = B * beam hypotheses keep of their past (N, P, C).
+
+        Args:
+            like: (B, ...), whose number format and device it has.
+            beam: hypotheses per utterance.
+        """
+        return like.new_zeros(len(like) * beam, self.past, self.size)
 
     def extend(
         self, x: Tensor, cache: Tensor, branches: Branches
@@ -132,6 +137,7 @@ class DynamicConvolution(nn.Module, Recorded):
         self.dropout_rate = dropout_rate
         self.causal = causal
         self.past = kernel // 2
+        self.size = size
         self.bias = nn.Parameter(torch.zeros(size)) if use_bias else None
         self.linear1 = nn.Linear(size, 2 * size)
         self.linear2 = nn.Linear((1 + frequency) * size, size)
@@ -161,10 +167,14 @@ class DynamicConvolution(nn.Module, Recorded):
         ys = (weights @ heads).transpose(1, 2).flatten(2)
         return self._finish(xs, ys)
 
-    def start(self, batch: int, beam: int = 1) -> Tensor:
-        """What N = batch * beam hypotheses keep of their past (N, P, C)."""
-        size = self.linear1.weight.shape[1]
-        return self.linear1.weight.new_zeros(batch * beam, self.past, size)
+    def start(self, like: Tensor, beam: int = 1) -> Tensor:
+        """What N = B * beam hypotheses keep of their past (N, P, C).
+
+        Args:
+            like: (B, ...), whose number format and device it has.
+            beam: hypotheses per utterance.
+        """
+        return like.new_zeros(len(like) * beam, self.past, self.size)
 
     def extend(
         self, x: Tensor, cache: Tensor, branches: Branches

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.packing import packed, ready
+from espnet.nets.pytorch_backend.packing import ready
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.encoder import rename_old
@@ -35,16 +35,12 @@ class DecoderState:
         mask: (B, 1, 1, T) with True = a frame of the utterance; None: all are.
         branches: the labels read so far.
         caches: of each layer's ``self_attn``.
-        layers: the blocks, ready for the search.
-        output: likewise the output layer.
     """
 
     memory: tuple[tuple[Tensor, Tensor], ...]
     mask: Tensor | None
     branches: Branches
     caches: tuple[Tensor, ...]
-    layers: tuple[DecoderLayer, ...]
-    output: nn.Module
 
 
 class Decoder(nn.Module, BatchScorer):
@@ -89,6 +85,10 @@ class Decoder(nn.Module, BatchScorer):
             ys = layer(ys, labels, hs_pad, frames)
         return self.output_layer(self.after_norm(ys))
 
+    def prepared(self) -> Decoder:
+        """See :meth:`BatchScorer.prepared`."""
+        return ready(self)
+
     def start(self, memory: Tensor, lengths: Tensor, beam: int) -> DecoderState:
         """See :meth:`BatchScorer.start`."""
         valid = Frames.of(memory, lengths).valid
@@ -96,14 +96,12 @@ class Decoder(nn.Module, BatchScorer):
         for layer in self._layers:
             keys, values = layer.src_attn.keys_values(memory)
             prepared.append((keys.contiguous(), values.contiguous()))
-        caches = [layer.self_attn.start(len(memory), beam) for layer in self._layers]
+        caches = [layer.self_attn.start(memory, beam) for layer in self._layers]
         return DecoderState(
             memory=tuple(prepared),
             mask=None if valid is None else valid[:, None, None],
             branches=Branches.none(len(memory), beam, memory.device),
             caches=tuple(caches),
-            layers=tuple(ready(layer) for layer in self._layers),
-            output=packed(self.output_layer),
         )
 
     @torch.no_grad()
@@ -113,11 +111,11 @@ class Decoder(nn.Module, BatchScorer):
         branches = state.branches.grown()
         caches = []
         for layer, cache, memory in zip(
-            state.layers, state.caches, state.memory, strict=True
+            self._layers, state.caches, state.memory, strict=True
         ):
             y, cache = layer.step(y, cache, branches, *memory, state.mask)
             caches.append(cache)
-        scores = F.log_softmax(state.output(self.after_norm(y)), -1)
+        scores = F.log_softmax(self.output_layer(self.after_norm(y)), -1)
         return scores, replace(state, branches=branches, caches=tuple(caches))
 
     def select(self, state: DecoderState, rows: Tensor, tokens: Tensor) -> DecoderState:

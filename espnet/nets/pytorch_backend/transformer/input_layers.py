@@ -105,7 +105,7 @@ class VGGInput(nn.Module):
                 xs = part(xs)
             lengths = lengths // step
         xs = xs.transpose(1, 2).flatten(2)
-        if isinstance(self.output, nn.Linear):
+        if not isinstance(self.output, nn.Sequential):
             return self.output(xs), None, outlens
         linear, positions = self.output
         return *positions(linear(xs)), outlens

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.nets_utils import Dropout
+from espnet.nets.pytorch_backend.sharing import shared_draw
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.feed_forward import FeedForward
@@ -27,7 +28,7 @@ def stochastic_depth(rate: float, training: bool) -> float:
     """
     if not training or rate == 0.0:
         return 1.0
-    skipped = float(torch.rand((), device="cpu")) < rate
+    skipped = float(shared_draw(torch.rand((), device="cpu"))) < rate
     return 0.0 if skipped else 1.0 / (1.0 - rate)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from espnet.asr.load import load_trained_config, load_trained_model
+from espnet.asr.trained import load_trained_config, load_trained_model
 from espnet.nets.asr_interface import ASRInterface
 from espnet.nets.pytorch_backend.e2e_asr import E2E
 from espnet.nets.pytorch_backend.e2e_asr_conformer import E2E as Conformer

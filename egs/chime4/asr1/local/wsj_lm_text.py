@@ -1,0 +1,1 @@
+../../../wsj/asr1/local/wsj_lm_text.py

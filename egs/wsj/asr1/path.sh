@@ -1,0 +1,1 @@
+../../an4/asr1/path.sh

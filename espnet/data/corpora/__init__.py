@@ -1,0 +1,1 @@
+"""Corpora whose layout more than one recipe reads."""

@@ -1,0 +1,211 @@
+"""Archives: complete, checked, and without a way out of their folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tone_recogniser import RATE, whistle, write_recogniser
+
+from espnet.asr import load
+from espnet.asr.bundle import Bundle, read_bundle
+from espnet.asr.pack import MANIFEST, pack, unpack, with_preprocessing
+from espnet.utils.errors import UserError
+
+KINDS = ["model.zip", "model.tar.gz"]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    exp = write_recogniser(tmp_path / "exp" / "tones")
+    return read_bundle(exp / "recogniser" / "recogniser.yaml")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_archive_is_all_that_is_needed(
+    bundle: Bundle, tmp_path: Path, name: str
+) -> None:
+    notes = tmp_path / "RESULTS.md"
+    notes.write_text("WER 0")
+    names = pack(bundle, tmp_path / name, {"results/RESULTS.md": notes})
+    assert {"exp/model.acc.best", "exp/model.json", "data/cmvn.ark"} <= set(names)
+    assert "results/RESULTS.md" in names
+    shutil.rmtree(tmp_path / "exp")
+    assert load(tmp_path / name).transcribe(whistle("ab c"), RATE).text == "ab c"
+    assert [p for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_half_made_stays(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    broken = replace(bundle, rnnlm=str(tmp_path / "none"))
+    with pytest.raises(UserError, match="none: no such file; it should go into"):
+        pack(broken, tmp_path / name)
+    assert not (tmp_path / name).exists()
+    with pytest.raises(UserError, match=r"model.rar: must end in .zip or .tar.gz"):
+        pack(bundle, tmp_path / "model.rar")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["exp"]
+
+
+def members(path: Path) -> dict[str, bytes]:
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    with tarfile.open(path) as tar:
+        return {m.name: tar.extractfile(m).read() for m in tar}  # type: ignore[union-attr]
+
+
+def rewrite(path: Path, content: dict[str, bytes]) -> None:
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in content.items():
+                archive.writestr(name, data)
+        return
+    with tarfile.open(path, "w:gz") as tar:
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("changed", "data/cmvn.ark is damaged: its SHA-256 sum is not the one"),
+        ("missing", "data/cmvn.ark is missing"),
+        ("added", "data/more is not in manifest.json"),
+        ("manifest", "manifest.json is damaged"),
+        ("escape", r"\.\./../evil: leads out of the folder"),
+        ("absolute", "/tmp/evil: leads out of the folder"),
+    ],
+)
+def test_a_changed_archive_is_refused_by_the_name_of_the_file(
+    bundle: Bundle, tmp_path: Path, name: str, damage: str, message: str
+) -> None:
+    path = tmp_path / name
+    pack(bundle, path)
+    content = members(path)
+    if damage == "changed":
+        content["data/cmvn.ark"] = content["data/cmvn.ark"][:-1] + b"x"
+    elif damage == "missing":
+        del content["data/cmvn.ark"]
+    elif damage == "added":
+        content["data/more"] = b"x"
+    elif damage == "manifest":
+        content[MANIFEST] = b"{"
+    else:
+        evil = "../../evil" if damage == "escape" else "/tmp/evil"
+        content = {evil: b"x", **content}
+    rewrite(path, content)
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+    with pytest.raises(UserError, match=f"{name}: .*{message}"):
+        unpack(path, folder)
+    assert not (tmp_path / "a" / "evil").exists() and not Path("/tmp/evil").exists()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_cut_short_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    pack(bundle, path)
+    path.write_bytes(path.read_bytes()[:-600])
+    with pytest.raises(UserError, match=f"{name}: is damaged: .* cannot be read"):
+        load(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match=f"{name}: is damaged"):
+        load(path)
+
+
+def test_links_in_an_archive_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        link = tarfile.TarInfo("exp/model.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    with pytest.raises(UserError, match=r"exp/model.json: is a link or a device"):
+        unpack(path, tmp_path / "out")
+
+
+def test_weights_are_not_unpickled(bundle: Bundle, tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"w": Path("x")}, bundle.model)  # any class but a tensor
+    pack(bundle, tmp_path / "m.zip")
+    with pytest.raises(UserError, match="holds more than tensors"):
+        load(tmp_path / "m.zip")
+
+
+def test_an_archive_of_espnet1_is_understood_by_its_names(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old.tar.gz"
+    model = Path(bundle.model)
+    rewrite(
+        path,
+        {
+            "conf/decode.yaml": b"ctc-weight: 1.0\nbeam-size: 2\n",
+            "data/train/cmvn.ark": Path(bundle.cmvn or "").read_bytes(),
+            "exp/tr/results/model.acc.best": model.read_bytes(),
+            "exp/tr/results/model.json": model.with_name("model.json").read_bytes(),
+        },
+    )
+    given = {"feats": "fbank", "fbank_config": bundle.fbank_config}
+    assert load(path, **given).transcribe(whistle("ab"), RATE).text == "ab"
+    assert "is an archive of ESPnet1, without checksums" in caplog.text
+    found = read_bundle(unpack(path, tmp_path / "out"))
+    assert found.feats == "fbank_pitch" and found.decode_config
+    assert "16000" in Path(found.fbank_config or "").read_text()
+    rewrite(path, {"conf/decode.yaml": b""})
+    with pytest.raises(UserError, match="has neither manifest.json nor a model"):
+        load(path)
+
+
+def test_preprocessing_that_model_json_names_goes_along(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = Path(bundle.model).with_name("model.json")
+    content = json.loads(conf.read_text())
+    content[2]["preprocess_conf"] = "conf/aug.yaml"
+    conf.write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"preprocess_conf: no file 'conf/aug.yaml'"):
+        with_preprocessing(bundle)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "aug.yaml").write_text(
+        "process:\n  - {type: freq_mask, F: 2}\n"
+    )
+    pack(with_preprocessing(bundle), tmp_path / "m.zip")
+    monkeypatch.chdir("/")
+    assert load(tmp_path / "m.zip").transcribe(whistle("ab"), RATE).text == "ab"
+
+
+def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path) -> None:
+    import torch
+    from tone_recogniser import TOKENS
+
+    from espnet.nets.pytorch_backend.lm.default import DefaultRNNLM
+
+    sizes = {"layer": 1, "unit": 3, "embed_unit": 3, "dropout_rate": 0.0}
+    sizes |= {"n_vocab": len(TOKENS), "type": "lstm"}
+    folder = tmp_path / "exp" / "lm"
+    folder.mkdir()
+    args = {**sizes, "char_list_dict": {t: i for i, t in enumerate(TOKENS)}}
+    model = DefaultRNNLM(len(TOKENS), Namespace(**args))
+    torch.save(model.state_dict(), folder / "rnnlm.model.best")
+    (folder / "model.json").write_text(json.dumps(args))
+    with_lm = replace(bundle, rnnlm=str(folder / "rnnlm.model.best"))
+    names = pack(with_lm, tmp_path / "m.zip")
+    assert {"lm/rnnlm.model.best", "lm/model.json"} <= set(names)
+    shutil.rmtree(tmp_path / "exp")
+    recogniser = load(tmp_path / "m.zip", lm_weight=0.2)
+    assert "lm" in recogniser.recognizer.search.weights
+    assert recogniser.transcribe(whistle("ab c"), RATE).text == "ab c"
+    plain = load(tmp_path / "m.zip", rnnlm=None)
+    assert "lm" not in plain.recognizer.search.weights
