@@ -30,7 +30,7 @@ def run_in(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]
 
 
 def copy_recipes(target: Path) -> None:
-    """All recipes without what they generated, for some link to others, in a new tree."""
+    """All recipes (some link to others) in a new tree, without what they generated."""
     for name in ("espnet", "utils"):
         (target / name).symlink_to(ROOT / name)
     ignore = shutil.ignore_patterns(*GENERATED)

@@ -107,6 +107,12 @@ def test_real_time_factor(tmp_path: Path, stdout_of: Stdout, run: Run) -> None:
         "RTF: 0.250",
         "Latency: 2000.000 [ms/sentence]",
     ]
+    for n in (1, 2):  # of this toolkit: frames of the features, before encoding
+        frames = LOG.replace("input lengths", "speech length")
+        (tmp_path / f"decode.{n}.log").write_text(frames)
+    printed = stdout_of("calculate_rtf.py", "--log-dir", ".")
+    assert "RTF: 1.000" in printed  # the same 8 s for 8 s of audio
+    (tmp_path / "decode.1.log").write_text(LOG)
     (tmp_path / "decode.2.log").write_text(LOG.replace("prediction : Y", "stopped"))
     done = run("calculate_rtf.py", "--log-dir", ".")
     assert done.returncode == 1 and "2 lines with 'input lengths' and 1" in done.stderr

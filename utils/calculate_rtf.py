@@ -9,9 +9,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from espnet.scoring.timing import read_timing
+from espnet.scoring.timing import found_marker, read_timing
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.options import OptionParser
+
+
+STARTS = ("speech length", "input lengths")
 
 
 def parser() -> OptionParser:
@@ -21,11 +24,12 @@ def parser() -> OptionParser:
     add("--log-name", default="decode", choices=("decode", "asr_inference"))
     add(
         "--input-shift", type=float, default=10.0,
-        help="ms for each of the frames in the start line (those of the encoder)",
+        help="ms for each of the frames in the start line",
     )  # fmt: skip
     add(
-        "--start-times-marker", default="input lengths",
-        choices=("input lengths", "speech length"), help="text of the start line",
+        "--start-times-marker", choices=STARTS,
+        help="text of the start line (default: the first of the two that is found); "
+        "'input lengths', of ESPnet1, counts frames of the encoder",
     )  # fmt: skip
     add(
         "--end-times-marker", default="prediction",
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"{args.log_dir}: has no {args.log_name}.*.log")
     timing = read_timing(
         logs,
-        args.start_times_marker,
+        args.start_times_marker or found_marker(logs, STARTS),
         args.end_times_marker,
         args.input_shift / 1000,
         args.inf_num,

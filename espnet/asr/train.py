@@ -95,7 +95,7 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
     origins = initialise(model, read_config(InitOptions, args), corpus.char_list)
     model.to(precision.device, precision.dtype)
     if options.compile:
-        compile_model(model)
+        compile_model(model, precision.device.type)
     has_ctc = getattr(model, "ctc", None) is not None and args.mtlalpha > 0
     drop_unusable(corpus, OutputLengths(model, corpus.idims, has_ctc), options)
     make_folder_of(outdir / "model.json")

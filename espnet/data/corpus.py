@@ -130,9 +130,9 @@ def sound_sources(wavs: Mapping[str, Path]) -> dict[str, str]:
     compressed = [key for key, wav in wavs.items() if _is_shortened(wav)]
     if compressed and shutil.which("sph2pipe") is None:
         raise UserError(
-            f"{wavs[compressed[0]]}: is compressed with shorten, as are"
-            f" {len(compressed)} of {len(wavs)} files; install sph2pipe, the LDC's free"
-            " converter, so that it is on PATH, and run this stage again"
+            f"{wavs[compressed[0]]}: is compressed with shorten"
+            f" ({len(compressed)} of {len(wavs)} files are); install sph2pipe, the LDC's"
+            " free converter, so that it is on PATH, and run this stage again"
         )
     sources = {key: str(wav) for key, wav in wavs.items()}
     for key in compressed:

@@ -93,7 +93,7 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
     check_outdir(outdir, [], content, MAY_CHANGE)
     model = build_model(args, dictionary.odim).to(precision.device, precision.dtype)
     if options.compile:
-        compile_model(model)
+        compile_model(model, precision.device.type)
     if ranks.is_first:
         with atomic_write(outdir / "model.json") as stream:
             json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)

@@ -71,6 +71,14 @@ def read_timing(
     return Timing(audio, decoding, count)
 
 
+def found_marker(paths: Sequence[Path], markers: Sequence[str]) -> str:
+    """The first marker that stands in a log; the last one if none does."""
+    for marker in markers[:-1]:
+        if any(f"{marker}:" in line for p in paths for _, line in read_lines(p)):
+            return marker
+    return markers[-1]
+
+
 def _marks(
     path: Path, start: str, end: str
 ) -> tuple[list[float], list[float], list[int]]:

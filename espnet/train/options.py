@@ -60,7 +60,7 @@ class TrainingOptions:
     )
     compile: bool = option(
         False,
-        "let torch.compile rewrite the model; needs a C++ compiler",
+        "let torch.compile rewrite the model; needs a GPU and a C++ compiler",
         parse=parse_bool,
     )
     backend: str = option(

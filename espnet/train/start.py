@@ -75,15 +75,25 @@ def allow_tf32(is_allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = is_allowed
 
 
-def compile_model(model: torch.nn.Module) -> None:
+def compile_model(model: torch.nn.Module, kind: str) -> None:
     """Let torch.compile rewrite a model's ``forward``; names of parameters stay.
 
     Lengths differ from minibatch to minibatch, so shapes are left open. Parts of a
     model that the compiler fails on run as they are.
 
+    Args:
+        model: on its device.
+        kind: of the device, ``cuda`` or ``cpu``.
+
     Raises:
-        UserError: there is no C++ compiler, which it needs.
+        UserError: there is no C++ compiler, which it needs; or on the CPU, where torch
+            2.13 takes minutes and then fails on the gradient of a Transformer.
     """
+    if kind == "cpu":
+        raise UserError(
+            "compile: true is for GPUs; on the CPU compiling takes longer than it "
+            "saves, and fails with some models; leave it out"
+        )
     compilers = [os.environ.get("CXX") or "g++", "c++", "clang++"]
     if not any(map(shutil.which, compilers)):
         raise UserError(

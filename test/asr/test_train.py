@@ -181,7 +181,7 @@ def test_compiled_models_compute_the_same() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh())
     before, x = list(model.state_dict()), torch.randn(5, 3)
     expected = model(x)
-    compile_model(model)
+    compile_model(model, "cuda")
     torch.testing.assert_close(model(x), expected)
     assert list(model.state_dict()) == before
 
@@ -189,7 +189,9 @@ def test_compiled_models_compute_the_same() -> None:
 def test_compile_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="none of .* is on PATH; install g"):
-        compile_model(torch.nn.Linear(1, 1))
+        compile_model(torch.nn.Linear(1, 1), "cuda")
+    with pytest.raises(UserError, match="compile: true is for GPUs"):
+        compile_model(torch.nn.Linear(1, 1), "cpu")
 
 
 def test_unreadable_utterances_may_be_left_out(

@@ -45,9 +45,7 @@ def test_a_channel_can_be_chosen(tmp_path: Path) -> None:
     soundfile.write(path, samples, 8000)
     found = np.concatenate(list(AudioBlocks(8000, channel=1).of_file(path)))
     assert found == pytest.approx(samples[:, 1].astype(float))
-    with pytest.raises(
-        UserError, match=r"x.wav: has 2 channels, so channel 2"
-    ):
+    with pytest.raises(UserError, match=r"x.wav: has 2 channels, so channel 2"):
         list(AudioBlocks(8000, channel=2).of_file(path))
 
 

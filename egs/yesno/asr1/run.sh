@@ -8,7 +8,7 @@
 feats=fbank
 dev_utts=3
 # three recordings to validate on do not tell which epoch is the best
-n_average=30
+n_average=40
 
 corpus() {
     fetch_corpus.py --datadir "${datadir}" --has 0_0_0_0_1_1_1_1.wav \
