@@ -13,7 +13,7 @@ import soundfile
 
 RATE = 16000
 WSJ_DOT = {  # detailed transcripts: quoted punctuation, noises, restarts
-    "011c0201": r"The sale [loud_breath] of the hotels [<door_slam] is a \"DOUBLE\-QUOTE",
+    "011c0201": r"The sale [loud_breath] of the hotels [<door_slam] is \"DOUBLE\-QUOTE",
     "011c0202": "It <is> part . of the plan ~",
     "4akc0201": "Hotel operator's cash [phone_ring/] sale",
     "4akc0202": "The plan is sold",
@@ -21,7 +21,7 @@ WSJ_DOT = {  # detailed transcripts: quoted punctuation, noises, restarts
     "440c0401": "A part of the sale",
 }
 WSJ_TEXT = {
-    "011c0201": 'THE SALE <NOISE> OF THE HOTELS IS A "DOUBLE-QUOTE',
+    "011c0201": 'THE SALE <NOISE> OF THE HOTELS IS "DOUBLE-QUOTE',
     "011c0202": "IT IS PART OF THE PLAN",
     "4akc0201": "HOTEL OPERATOR'S CASH SALE",
     "4akc0202": "THE PLAN IS SOLD",
@@ -165,12 +165,12 @@ def make_librispeech(folder: Path) -> Path:
     """FLAC files and a transcript for each chapter."""
     chapters: Mapping[str, Mapping[str, str]] = {
         "train-clean-100/19/198": {
-            "0000": "NORTHANGER ABBEY",
+            "0000": "SOUTH ABBEY",
             "0001": "THIS LITTLE WORK",
         },
         "train-clean-100/26/495": {
             "0000": "SO LITTLE WORK",
-            "0001": "A ABBEY THIS NORTH",
+            "0001": "AN ABBEY NORTH",
         },
         "dev-clean/84/121123": {"0000": "GO LITTLE"},
         "dev-other/116/288045": {"0000": "A NORTH WORK"},

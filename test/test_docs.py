@@ -86,6 +86,7 @@ def test_pages_are_whole(site: tuple[Path, str]) -> None:
     folder, _ = site
     for path in folder.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
+        assert r"\|" not in text, f"{path.name} shows how a | is written in tables"
         assert not re.search(r"<(script|link|img)[^>]+(src|href)=\"?(https?:)?//", text)
         body = re.sub(r"<(pre|code).*?</\1>", "", text, flags=re.DOTALL)
         assert "| ---" not in body, f"{path.name} has a table that is none"

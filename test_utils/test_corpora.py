@@ -1,4 +1,4 @@
-"""Data preparation of published corpora, on imitations of their files; whole recipes."""
+"""Published corpora: their data preparation and recipes, on imitations of the files."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_shortened_files_want_sph2pipe(
         wav.write_bytes(head.ljust(1024))
     recipe = recipes / "wsj" / "asr1"
     error = refused(recipe, *options)
-    assert re.search("c020[12].wv1: is compressed with shorten, as are 2 of 4", error)
+    assert re.search(r"wv1: is compressed with shorten \([12] of [14] files", error)
     assert "install sph2pipe" in error
     program = imitations.write(tmp_path / "bin" / "sph2pipe", "#!/bin/sh")
     program.chmod(0o755)
@@ -256,10 +256,10 @@ def test_librispeech_sets(recipes: Path, tmp_path: Path) -> None:
     prepare(recipe, *options)
     data = recipe / "data"
     assert table(data / "train_clean_100" / "text") == {
-        "19-198-0000": "NORTHANGER ABBEY",
+        "19-198-0000": "SOUTH ABBEY",
         "19-198-0001": "THIS LITTLE WORK",
         "26-495-0000": "SO LITTLE WORK",
-        "26-495-0001": "A ABBEY THIS NORTH",
+        "26-495-0001": "AN ABBEY NORTH",
     }
     assert {*table(data / "train_clean_100" / "utt2spk").values()} == {
         *("19-198", "26-495")
@@ -358,9 +358,9 @@ OPTIONS: dict[str, tuple[object, ...]] = {
         *("--lm-vocabsize", 20),
         *("--recog-set", "et05_real_isolated_1ch_track"),
     ),
-    "tedlium2": ("--nbpe", 26, "--speeds", "0.9 1.1", "--recog-set", "test"),
+    "tedlium2": ("--nbpe", 28, "--speeds", "0.9 1.1", "--recog-set", "test"),
     "librispeech": (
-        *("--train-set", "train_clean_100_trim", "--nbpe", 28),
+        *("--train-set", "train_clean_100_trim", "--nbpe", 22),
         *("--recog-set", "test_clean"),
     ),
     "vivos": ("--dev-utts", 2, "--lm-vocabsize", 10, "--recog-set", "test"),

@@ -50,6 +50,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_content(content: str, **_: object) -> str:
+    """Called by mkdocs: show ``|`` in the code of a table, which is written ``\\|``."""
+    return re.sub(
+        "<code>[^<]*</code>", lambda code: code[0].replace(r"\|", "|"), content
+    )
+
+
 def pages() -> dict[str, str]:
     """Every written page, Markdown by the name of its file."""
     result = {f"options/{name}.md": text for name, text in command_pages().items()}

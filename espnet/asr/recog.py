@@ -169,8 +169,8 @@ def log_outcome(utt: str, outcome: Outcome, weights: Mapping[str, float]) -> Non
     logging.info("total number of ended hypotheses: %d", outcome.ended)
     if outcome.cut:
         logging.warning(
-            "%s: the best hypothesis was cut at %d tokens, the max output length; a "
-            "larger --maxlenratio allows more",
+            "%s: the best hypothesis was cut at %d tokens, the max output length, "
+            "which --maxlenratio sets",
             utt,
             outcome.longest,
         )

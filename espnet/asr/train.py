@@ -135,6 +135,7 @@ def build_model(args: Namespace, corpus: Corpus) -> ASRInterface:
             "espnet.nets.asr_interface.ASRInterface"
         )
     values = Namespace(**{**vars(args), "char_list": corpus.char_list})
+    model_class.check_new(values)
     build = cast(Callable[[Any, int, Namespace], ASRInterface], model_class)
     return build(corpus.idim, corpus.odim, values)
 

@@ -59,6 +59,14 @@ class ASRInterface(torch.nn.Module, ABC):
         """The model with default options but for those given."""
         return cls(idim, odim, Namespace(**options))  # type: ignore[call-arg]
 
+    @classmethod
+    def check_new(cls, args: Namespace) -> None:
+        """Refuse options that stored models may have, but no new one should.
+
+        Raises:
+            UserError: there are such.
+        """
+
     @abstractmethod
     def forward(self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor) -> Tensor:
         """The training loss of a batch, a scalar; fills ``reported``.

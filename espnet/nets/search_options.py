@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from espnet.utils.errors import UserError, one_of
@@ -9,6 +10,7 @@ from espnet.utils.options import option, parse_bool
 
 APIS = ("v1", "v2")
 TRANSDUCER_SEARCHES = ("default", "tsd", "alsd", "nsc", "maes")
+FINITE = ("penalty", "maxlenratio", "minlenratio", "lm_weight", "ngram_weight")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class SearchOptions:
                 raise UserError(f"--{flag}: {getattr(self, name)} must be 1 or more")
         if not 0.0 <= self.ctc_weight <= 1.0:
             raise UserError(f"--ctc-weight: {self.ctc_weight} must lie in [0, 1]")
+        for name in FINITE:
+            if not math.isfinite(getattr(self, name)):
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag}: {getattr(self, name)} is no finite number")
         if self.search_type not in TRANSDUCER_SEARCHES:
             raise UserError(
                 one_of("--search-type", self.search_type, TRANSDUCER_SEARCHES)

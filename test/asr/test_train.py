@@ -133,6 +133,19 @@ def test_nan_losses_name_the_utterances(
         run(files, tmp_path / "x", "--nan-from", 2, *options)
 
 
+@pytest.mark.parametrize("module", ["e2e_asr", "e2e_asr_transducer"])
+def test_new_models_need_a_step_for_each_layer(
+    files: dict[str, Path], tmp_path: Path, module: str
+) -> None:
+    """Stored models may have had any list; see ``check_subsample_length``."""
+    name = f"espnet.nets.pytorch_backend.{module}:E2E"
+    argv = train_argv(files, tmp_path / "out", "--model-module", name)
+    argv = [arg for arg in argv if "tiny_recogniser" not in arg]
+    with pytest.raises(UserError, match="subsample: '1_2' has 2 numbers, elayers 3"):
+        train(parse_train_options([*argv, "--elayers", "3", "--subsample", "1_2"]))
+    assert not (tmp_path / "out" / "model.json").exists()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tells what to do without a GPU")
 @pytest.mark.parametrize(
     ("options", "words"),

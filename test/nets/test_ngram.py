@@ -104,6 +104,11 @@ def changed(old: str, new: str) -> str:
     ("text", "messages"),
     [
         ("hello\n", ["1: is not an ARPA file: it has no line \\data\\"]),
+        ("\\data\\\n\\end\\\n", ["2: has no words: there are no 1-grams"]),
+        (
+            "\\data\\\nngram 1=0\n\\1-grams:\n\\end\\\n",
+            ["4: has no words: there are no 1-grams"],
+        ),
         (ARPA[: ARPA.index("\\end")], ["the file ends without \\end\\; is it cut"]),
         (
             changed("\\3-grams:", "\\4-grams:"),

@@ -12,6 +12,7 @@ from espnet.nets.pytorch_backend.rnn.cells import CELLS
 from espnet.nets.pytorch_backend.rnn.options import (
     CELL_TYPES,
     RNNOptions,
+    check_subsample_length,
     parse_subsample,
     subsampling,
 )
@@ -126,6 +127,27 @@ def test_subsampling(
         assert subsampling(text, etype, elayers=2) == steps
     assert (warning is None) == (not caplog.messages)
     assert warning is None or warning in caplog.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "etype", "words"),
+    [
+        ("1_2", "blstmp", "'1_2' has 2 numbers, elayers 2 needs 3, .* 1_2_1$"),
+        ("1_2_2_1", "grup", "'1_2_2_1' has 4 numbers, elayers 2 needs 3, .* 1_2_2$"),
+        ("1_2_2", "blstmp", None),
+        ("2", "blstmp", None),
+        ("1_2_2_1_1", "vggblstmp", None),
+        ("1_2", "blstm", None),
+    ],
+)
+def test_lists_of_another_length_are_for_old_models_only(
+    text: str, etype: str, words: str | None
+) -> None:
+    if words is None:
+        check_subsample_length(text, etype, elayers=2)
+        return
+    with pytest.raises(UserError, match=f"^subsample: {words}"):
+        check_subsample_length(text, etype, elayers=2)
 
 
 def test_subsample_may_be_a_number_in_yaml() -> None:

@@ -9,7 +9,9 @@ feats=fbank
 dev_utts=3
 # three recordings to validate on do not tell which epoch is the best
 n_average=40
+mixed=0                        # utterances to make of the training set's words
 
+configure() { want_number mixed; }
 corpus() {
     fetch_corpus.py --datadir "${datadir}" --has 0_0_0_0_1_1_1_1.wav \
         --archive waves_yesno.tar.gz --url \
@@ -19,7 +21,7 @@ download() { corpus; }
 data_prep() {
     local found
     found=$(corpus) # alone, so that its failure counts
-    data_prep.py "${found}" data
+    data_prep.py --mixed "${mixed}" --dev "${dev_utts}" "${found}" data
 }
 
 main "$@"

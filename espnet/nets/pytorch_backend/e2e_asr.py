@@ -33,7 +33,12 @@ from espnet.nets.pytorch_backend.rnn.attentions import ATTENTIONS
 from espnet.nets.pytorch_backend.rnn.attentions.base import AttentionSizes
 from espnet.nets.pytorch_backend.rnn.decoders import Decoder
 from espnet.nets.pytorch_backend.rnn.encoders import Encoder
-from espnet.nets.pytorch_backend.rnn.options import ENCODERS, RNNOptions, subsampling
+from espnet.nets.pytorch_backend.rnn.options import (
+    ENCODERS,
+    RNNOptions,
+    check_subsample_length,
+    subsampling,
+)
 from espnet.nets.pytorch_backend.rnn.streaming import RNNStream
 from espnet.nets.pytorch_backend.sharing import shared_count
 from espnet.nets.scorer_interface import BatchScorer, PartialScorer
@@ -94,6 +99,12 @@ class E2E(ASRInterface):
             )
         self.symbol_shares: Tensor | None = None
         self.warned = False
+
+    @classmethod
+    def check_new(cls, args: Namespace) -> None:
+        """See :meth:`ASRInterface.check_new`."""
+        options = read_config(cls.Config, args)
+        check_subsample_length(options.subsample, options.etype, options.elayers)
 
     def forward(self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor) -> Tensor:
         """See :meth:`ASRInterface.forward`.

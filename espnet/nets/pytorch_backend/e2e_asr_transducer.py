@@ -17,7 +17,11 @@ from espnet.nets.decode import make_search
 from espnet.nets.pytorch_backend.hybrid import ErrorRates
 from espnet.nets.pytorch_backend.initialization import lecun_normal
 from espnet.nets.pytorch_backend.nets_utils import IGNORE, check_features, evaluating
-from espnet.nets.pytorch_backend.rnn.options import ENCODERS, subsampling
+from espnet.nets.pytorch_backend.rnn.options import (
+    ENCODERS,
+    check_subsample_length,
+    subsampling,
+)
 from espnet.nets.pytorch_backend.transducer.blocks import windows
 from espnet.nets.pytorch_backend.transducer.custom_decoder import custom_decoder
 from espnet.nets.pytorch_backend.transducer.custom_encoder import custom_encoder
@@ -87,6 +91,13 @@ class E2E(ASRInterface):
     def prediction(self) -> PredictionNetwork:
         """The part that reads labels."""
         return self.decoder if self.options.custom_decoder else self.dec
+
+    @classmethod
+    def check_new(cls, args: Namespace) -> None:
+        """See :meth:`ASRInterface.check_new`."""
+        options = read_config(cls.Config, args)
+        if not options.custom_encoder:
+            check_subsample_length(options.subsample, options.etype, options.elayers)
 
     def forward(self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor) -> Tensor:
         """See :meth:`ASRInterface.forward`.

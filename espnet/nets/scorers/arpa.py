@@ -151,6 +151,8 @@ class _Reader:
             self._stop("is not an ARPA file: it has no line \\data\\")
         if self.order != len(self.counts) + 1:
             self._stop("the file ends without \\end\\; is it cut short?")
+        if not self.model.words:
+            self._note("has no words: there are no 1-grams")
         if self.problems:
             raise DataError(self.problems)
 

@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mix_words import mixed
+
 from espnet.data.corpus import Recording, write_data_dir
 from espnet.utils.errors import UserError, run_command
 
@@ -23,6 +25,15 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("corpus", type=Path, help="folder with the wav files")
     parser.add_argument("data", type=Path, help="folder for train/ and test/")
+    parser.add_argument(
+        "--mixed", type=int, default=0, help="utterances to add to train"
+    )
+    parser.add_argument(
+        "--dev",
+        type=int,
+        default=0,
+        help="first ones of train, no words of which are mixed",
+    )
     return parser
 
 
@@ -32,7 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     wavs = sorted(args.corpus.glob("*.wav"))
     if len(wavs) <= TRAIN:
         raise UserError(f"{args.corpus}: has {len(wavs)} wav files, expected 60")
-    write_data_dir(args.data / "train", map(recording, wavs[:TRAIN]))
+    train = [recording(wav) for wav in wavs[:TRAIN]]
+    if args.mixed > 0:
+        folder = args.data / "local" / "mixed"
+        train += mixed(train[args.dev :], folder.absolute(), args.mixed)
+    write_data_dir(args.data / "train", train)
     write_data_dir(args.data / "test", map(recording, wavs[TRAIN:]))
 
 

@@ -164,6 +164,26 @@ def parse_subsample(text: str) -> tuple[int, ...]:
     return steps
 
 
+def check_subsample_length(text: str, etype: str, elayers: int) -> None:
+    """Refuse a list that has neither one number nor one for the input and each layer.
+
+    This is for new models. Those of ESPnet1, which took any list, are still built, see
+    :func:`subsampling`. Encoders that cannot subsample take any list, too.
+
+    Raises:
+        UserError: the list is too long or too short.
+    """
+    kind, steps, needed = ENCODERS[etype], parse_subsample(text), elayers + 1
+    if kind.vgg or not kind.projected or len(steps) in (1, needed):
+        return
+    used = (steps + (1,) * elayers)[:needed]
+    raise UserError(
+        f"subsample: '{text}' has {len(steps)} numbers, elayers {elayers} needs"
+        f" {needed}, of the input and then of each layer; write, for example,"
+        f" {'_'.join(map(str, used))}"
+    )
+
+
 def subsampling(text: str, etype: str, elayers: int) -> tuple[int, ...]:
     """Frame steps of the input and of each layer, ``elayers + 1`` numbers.
 
