@@ -207,7 +207,9 @@ def test_an_explained_message_exists(message: str, messages: list[str]) -> None:
 def test_files_that_pages_name_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     tops = "espnet|utils|egs|doc|test|test_utils|tools"
-    named = re.findall(rf"(?<![\w/.])(?:{tops})/[\w./-]+\.(?:py|sh|md|yaml|conf)\b", text)
+    named = re.findall(
+        rf"(?<![\w/.])(?:{tops})/[\w./-]+\.(?:py|sh|md|yaml|conf)\b", text
+    )
     for name in named:
         assert (ROOT / name).exists(), f"{page.name}: {name}"
 

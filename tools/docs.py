@@ -64,7 +64,8 @@ def pages() -> dict[str, str]:
         result[f"options/{task}_recipe.md"] = recipe_page(script)
     result["tools.md"] = tools_page()
     result["results.md"] = results_page()
-    result["contributing.md"] = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    result["contributing.md"] = contributing.replace("](doc/", "](")
     return result
 
 
@@ -241,6 +242,7 @@ def results_page() -> str:
         text = path.read_text(encoding="utf-8")
         body = re.sub(r"\A# .*\n", "", text)
         body = re.sub(r"^#", "##", body, flags=re.MULTILINE)
+        body = re.sub(r"\[([^]]+)\]\((?!https?:)[^)]+\)", r"\1", body)  # to files there
         parts += [f"## {path.parent.relative_to(ROOT)}", body.strip()]
     return "\n\n".join([*parts, ""])
 

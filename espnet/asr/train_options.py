@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from espnet.nets.pytorch_backend.options import HybridOptions
@@ -239,6 +239,8 @@ def add_model_options(parser: OptionParser, args: Namespace) -> None:
     add_scheduler_options(parser, args)
     add_options(parser, HybridOptions, "CTC/attention training")
     path = args.model_module
+    for name, owners in model_options().items():
+        parser.elsewhere[name] = f"{' and '.join(owners)}, the model is {path}"
     if path in MODEL_OPTIONS:
         config = dynamic_import(MODEL_OPTIONS[path])
         add_options(parser, config, f"options of {path}")
@@ -250,6 +252,17 @@ def add_model_options(parser: OptionParser, args: Namespace) -> None:
             "; derive it from espnet.nets.asr_interface.ASRInterface"
         )
     model_class.add_arguments(parser)
+
+
+def model_options() -> dict[str, list[str]]:
+    """The options of the toolkit's models -> the models that have them."""
+    owners: dict[str, list[str]] = {}
+    for path, config in MODEL_OPTIONS.items():
+        for field in fields(dynamic_import(config)):
+            owners.setdefault(field.name.replace("_", "-"), []).append(
+                path.removeprefix(f"{_LIBRARY}.")
+            )
+    return owners
 
 
 def parse_train_options(

@@ -234,6 +234,7 @@ class BatchLoader:
         self.skip_bad = skip_bad
         self.part = part
         self._named: set[str] = set()  # utterances that were left out
+        self._begun: dict[int, Iterator[_Outcome]] = {}  # the epoch read ahead, if any
         self._order = _Order()
         self._dataset = _BatchDataset(reader, subsample)
         self._loader = DataLoader(
@@ -262,17 +263,29 @@ class BatchLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from the ``start``-th of its order on.
 
+        At its end worker processes begin with the next one, so that training has not
+        to wait for them after validation.
+
         Raises:
             UserError: an utterance that cannot be read, if they are not skipped; or
                 all of them.
         """
         numbers = self.order(epoch)[start:]
-        self._order.items = [(epoch, self._own(number)) for number in numbers]
-        for number, outcome in zip(numbers, self._outcomes(), strict=True):
+        is_begun = start == 0 and epoch in self._begun
+        outcomes = self._begun[epoch] if is_begun else self._begin(epoch, numbers)
+        self._begun.clear()
+        for number, outcome in zip(numbers, self._outcomes(outcomes), strict=True):
             self._tell(outcome.problems)
             batch = outcome.batch or self._replacement(epoch, number, outcome)
             is_empty = len(self.batches[number]) <= self.part[0]
             yield replace(batch, is_empty=True) if is_empty else batch
+        if self.shuffle and self._loader.num_workers:
+            self._begun[epoch + 1] = self._begin(epoch + 1, self.order(epoch + 1))
+
+    def _begin(self, epoch: int, numbers: Sequence[int]) -> Iterator[_Outcome]:
+        """Let the workers read minibatches; what they read of others is dropped."""
+        self._order.items = [(epoch, self._own(number)) for number in numbers]
+        return iter(self._loader)
 
     def _own(self, number: int) -> Minibatch:
         """The part of a minibatch that this process reads, of short and long ones."""
@@ -298,9 +311,10 @@ class BatchLoader:
             if outcome.batch is not None:
                 yield outcome.batch
 
-    def _outcomes(self) -> Iterator[_Outcome]:
+    @staticmethod
+    def _outcomes(outcomes: Iterator[_Outcome]) -> Iterator[_Outcome]:
         try:
-            yield from self._loader
+            yield from outcomes
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise

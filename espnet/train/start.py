@@ -63,7 +63,10 @@ def set_up_torch(seed: int, debugmode: int) -> None:
     torch.manual_seed(seed)
     torch.backends.cudnn.deterministic = debugmode > 0
     torch.backends.cudnn.benchmark = debugmode == 0
-    torch.use_deterministic_algorithms(debugmode > 1, warn_only=True)
+    repeatable = debugmode > 1
+    # to switch imports torch's compiler, which takes as long as torch itself
+    if torch.are_deterministic_algorithms_enabled() != repeatable:
+        torch.use_deterministic_algorithms(repeatable, warn_only=True)
 
 
 def allow_tf32(is_allowed: bool) -> None:

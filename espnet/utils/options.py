@@ -133,6 +133,7 @@ class OptionParser(configargparse.ArgumentParser):
             **kwargs,
         )
         self._config_file_parser = _YamlOptions(self)
+        self.elsewhere: dict[str, str] = {}  # names of other options -> whose they are
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2, the status of a usage error."""
@@ -165,6 +166,12 @@ class OptionParser(configargparse.ArgumentParser):
         if len(hits) > 1:
             raise ValueError(f"'{name}' may mean {', '.join(sorted(hits.values()))}")
         return flags[next(iter(hits.values()))] if hits else None
+
+    def hint(self, name: str) -> str:
+        """What to add when there is no option ``name``: whose it is, or the nearest."""
+        name = name.lstrip("-").replace("_", "-")
+        owner = self.elsewhere.get(name)
+        return f": it is for {owner}" if owner else did_you_mean(name, self.flags())
 
     def flags(self) -> list[str]:
         """Every long flag without its dashes."""
@@ -221,8 +228,7 @@ class _YamlOptions(configargparse.ConfigFileParser):
             raise UsageError(f"{file}: {error}") from None
         strict = not self.parser._ignore_unknown_config_file_keys
         if action is None and strict:
-            hint = did_you_mean(key.replace("_", "-"), self.parser.flags())
-            raise UsageError(f"{file}: unknown key '{key}'{hint}")
+            raise UsageError(f"{file}: unknown key '{key}'{self.parser.hint(key)}")
         return action
 
     def _text(
@@ -364,8 +370,7 @@ def parse_options(
         name = unknown[0].split("=")[0]
         if not name.startswith("-"):
             parser.error(f"unexpected argument '{name}': options are --name value")
-        hint = did_you_mean(name.lstrip("-").replace("_", "-"), parser.flags())
-        parser.error(f"unknown option '{name}'{hint}")
+        parser.error(f"unknown option '{name}'{parser.hint(name)}")
     for config in configs:
         read_config(config, args)  # its check() looks at all values together
     return args

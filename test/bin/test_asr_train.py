@@ -141,6 +141,20 @@ def test_unknown_key_of_a_config(tmp_path: Path) -> None:
         main([*NEEDED, "--config", str(config)])
 
 
+def test_an_option_of_another_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = "espnet.nets.pytorch_backend.e2e_asr_transformer:E2E"
+    words = f"for e2e_asr_conformer:E2E, the model is {module}"
+    config = tmp_path / "train.yaml"
+    config.write_text(f"model-module: {module}\nmacaron_style: true\n")
+    with pytest.raises(UserError, match=f"unknown key 'macaron_style': it is {words}"):
+        main([*NEEDED, "--config", str(config)])
+    with pytest.raises(SystemExit):
+        main([*NEEDED, "--model-module", module, "--macaron-style", "true"])
+    assert f"option '--macaron-style': it is {words}" in capsys.readouterr().err
+
+
 def command(*argv: str) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).resolve().parents[2]
     path = os.pathsep.join([str(root), str(root / "test")])

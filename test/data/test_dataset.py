@@ -212,6 +212,23 @@ def test_processes_read_ahead_so_far_and_no_further(utts: dict) -> None:
         assert Counted.done.value == taken + AHEAD
 
 
+def test_the_next_epoch_is_read_ahead(utts: dict) -> None:
+    """While validation runs; another one that is asked for is right all the same."""
+    minibatches = make_batchset(utts, 1)
+    alone = BatchLoader(minibatches, Counted(Noise(), True), shuffle=True)
+    expected = {epoch: contents(alone, epoch) for epoch in (0, 1, 5)}
+    batches = BatchLoader(minibatches, Counted(Noise(), True), shuffle=True, workers=1)
+    Counted.done.value = 0
+    assert contents(batches, 0) == expected[0]
+    deadline = time.monotonic() + 10
+    while Counted.done.value < len(utts) + AHEAD and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert Counted.done.value == len(utts) + AHEAD
+    assert contents(batches, 1) == expected[1]
+    assert contents(batches, 5) == expected[5]
+    assert contents(batches, 5, start=3) == expected[5][3:]
+
+
 def test_several_inputs_go_side_by_side(utts: dict) -> None:
     """Rows of all are in the order of the first one's lengths; each has its own."""
     for entry in utts.values():

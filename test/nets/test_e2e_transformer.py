@@ -307,6 +307,11 @@ def test_embedded_tokens() -> None:
     torch.testing.assert_close(model.encode(ids[1, :21]), hs[1, :21].detach())
 
 
+def test_embedding_refuses_features() -> None:
+    with pytest.raises(UserError, match="embed reads the ids of tokens, .* of 8 dim"):
+        build(BASE, transformer_input_layer="embed")(*batch())
+
+
 def test_a_conformer_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[int] = []
     start = torch.nn.Linear.reset_parameters

@@ -36,6 +36,7 @@ from espnet.nets.pytorch_backend.transformer.options import (
 )
 from espnet.nets.pytorch_backend.transformer.recording import recording
 from espnet.nets.scorer_interface import BatchScorer, PartialScorer
+from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
 
@@ -126,10 +127,16 @@ class E2E(ASRInterface):
     def _outputs(self, xs_pad: Tensor, ilens: Tensor) -> tuple[list[Tensor], Tensor]:
         """Output (B, T', E) of intermediate blocks and the encoder; lengths, CPU."""
         ilens = ilens.cpu()
-        width = 1 if self.options.transformer_input_layer == "embed" else self.idim
-        check_features(
-            xs_pad if xs_pad.dim() == 3 else xs_pad[:, :, None], ilens, width
-        )
+        width = self.idim
+        if self.options.transformer_input_layer == "embed":
+            width, xs_pad = 1, xs_pad if xs_pad.dim() == 3 else xs_pad[:, :, None]
+            if xs_pad.shape[2] != 1:
+                raise UserError(
+                    "transformer-input-layer: embed reads the ids of tokens, and here"
+                    f" are features of {xs_pad.shape[2]} dimensions; use conv2d or"
+                    " linear"
+                )
+        check_features(xs_pad, ilens, width)
         xs = xs_pad[:, : int(ilens.max())]
         hlens = self.encoder.embed.output_lengths(ilens)
         return list(self.encoder.outputs(xs, ilens)), hlens
