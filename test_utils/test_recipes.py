@@ -453,6 +453,34 @@ def test_yesno_data(copy: Callable[[str], Path], tmp_path: Path) -> None:
     assert train[0] == "global-0_0_0_0_0_0_0_1 NO NO NO NO NO NO NO YES"
 
 
+def test_yesno_words_are_mixed(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    recipe = copy("yesno")
+    corpus = tmp_path / "waves_yesno"
+    corpus.mkdir()
+    pause = np.zeros(1600)
+    tones = {"0": np.full(1600, 0.3), "1": np.full(1600, 0.6)}  # told by their height
+    for i in range(1, 61):
+        bits = f"{i:08b}"
+        wave = np.concatenate([np.concatenate([pause, tones[bit]]) for bit in bits])
+        soundfile.write(corpus / f"{'_'.join(bits)}.wav", [*wave, *pause], 8000)
+    done = run_in(recipe, "--datadir", tmp_path, "--stop-stage", 0, "--mixed", 20)
+    assert done.returncode == 0, done.stderr
+    texts = dict(
+        line.split(maxsplit=1) for line in lines_of(recipe / "data/train/text")
+    )
+    wavs = dict(line.split() for line in lines_of(recipe / "data/train/wav.scp"))
+    mixed = [utt for utt in texts if "mixed" in utt]
+    assert (len(texts), len(mixed)) == (51, 20)
+    for utt in mixed:
+        wave = soundfile.read(recipe / wavs[utt])[0].round(1)
+        heights = [height for height, _ in groupby(wave) if height]
+        said = ["NO" if height == 0.3 else "YES" for height in heights]
+        assert texts[utt].split() == said and 5 <= len(said) <= 8
+    first = [texts[utt].split()[0] for utt in mixed]
+    assert {"NO", "YES"} == set(first)
+    assert len(lines_of(recipe / "data/test/text")) == 29  # as it was
+
+
 @pytest.fixture
 def fsdd(tmp_path: Path) -> Path:
     """3,000 very short recordings; a recording's value tells which one it is."""
