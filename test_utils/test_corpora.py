@@ -9,7 +9,7 @@ from pathlib import Path
 
 import imitations
 import pytest
-from recipe_runs import copy_recipes, lines_of, run_in
+from recipe_runs import copy_recipes, lines_of, run_in, tiny_options
 
 Prepared = tuple[Path, Path]  # the recipe's copy, the corpus
 
@@ -322,26 +322,6 @@ def test_vivos_sets(recipes: Path, tmp_path: Path) -> None:
 
 # ---- whole recipes
 
-TINY = {
-    "train.yaml": """etype: vggblstmp
-elayers: 1
-eunits: 8
-eprojs: 8
-dlayers: 1
-dunits: 8
-atype: dot
-adim: 8
-mtlalpha: 0.5
-batch-size: 4
-opt: adam
-epochs: 1
-num-save-attention: 0
-num-save-ctc: 0
-skip-bad-utterances: true
-""",
-    "decode.yaml": "batchsize: 4\nbeam-size: 2\nmaxlenratio: 0.3\nctc-weight: 0.5\n",
-    "lm.yaml": "layer: 1\nunit: 8\nopt: adam\nbatchsize: 4\nepoch: 1\n",
-}
 CORPORA: dict[str, Callable[[Path], object]] = {
     "wsj": imitations.make_wsj,
     "chime4": lambda folder: (
@@ -365,6 +345,13 @@ OPTIONS: dict[str, tuple[object, ...]] = {
     ),
     "vivos": ("--dev-utts", 2, "--lm-vocabsize", 10, "--recog-set", "test"),
 }
+SENTENCES = {  # of transcripts, and of the text that comes with the corpus
+    "wsj": 4 + 2,
+    "chime4": 6 + 2,
+    "tedlium2": 2 * 2 + 2,
+    "librispeech": 4 + 2,
+    "vivos": 2,
+}
 
 
 @pytest.mark.slow  # 20 s each: twenty to thirty programs start
@@ -372,16 +359,15 @@ OPTIONS: dict[str, tuple[object, ...]] = {
 def test_from_corpus_to_table(corpus: str, recipes: Path, tmp_path: Path) -> None:
     CORPORA[corpus](tmp_path / "c")
     recipe = recipes / corpus / "asr1"
-    for name, text in TINY.items():
-        (recipe / f"tiny_{name}").write_text(text, encoding="utf-8")
-    configs = [("--train-config", "tiny_train.yaml"), ("--lm-config", "tiny_lm.yaml")]
-    options = sum([*configs, ("--decode-config", "tiny_decode.yaml")], ())
+    options = tiny_options(recipe)
     common = ("--datadir", tmp_path / "c", "--ngpu", 0, "--nj", 1, "--n-average", 1)
     done = run_in(recipe, *common, *options, *OPTIONS[corpus])
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (row,) = re.findall(r"^\|decode_\S+ *\|.*\|$", done.stdout.split("WER")[1], re.M)
     print(row)
     assert (recipe / "downloads").exists() is False
+    (text,) = recipe.glob("data/local/*lm_train/train.txt")
+    assert len(lines_of(text)) == SENTENCES[corpus]
     (report,) = recipe.glob("exp/*/decode_*/result.wrd.txt")
     assert "Sum/Avg" in report.read_text(encoding="utf-8")
 

@@ -78,7 +78,7 @@ def test_the_commands_run(kits: Path, tmp_path: Path) -> None:
         "api=v2": r"decode_pure_ctc_apiv2_beam-size3_nolm\|2\|10\|",
         "decode_alsd": r"decode_test_decode_alsd_nolm\|2\|10\|",
         "grep minibatches": "3 utterances in 2 minibatches",
-        "starts from": r"enc .* exp/.*/model.loss.best .*frozen",
+        "starts from": r"enc\.enc\.0 .*model\.loss\.best +frozen",
     }
     for words, expected in by_words.items():
         (line,) = [line for line, text in blocks(RUN) if words in text]

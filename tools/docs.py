@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 # the scripts that a run.sh sources, each with the options of a task
 TASKS = {"asr": "asr.sh"}
+# an option in a run.sh: name, value, help
+OWN_OPTION = re.compile(r"^(\w+)=((?!\().*?)[ \t]*(?:[ \t]# (.*))?$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -213,26 +215,36 @@ def recipe_options(script: str) -> list[tuple[str, str, str]]:
 
 
 def recipe_page(script: str) -> str:
-    """Options that every ``run.sh`` of a task takes."""
-    rows = [
-        (
-            f"`--{name.replace('_', '-')}`",
-            f"`{default}`" if default else "",
-            escaped(help),
-        )
-        for name, default, help in recipe_options(script)
-    ]
+    """Options that every ``run.sh`` of a task takes, and those of single recipes."""
+    options = recipe_options(script)
+    common = {name for name, _, _ in options}
+    own = []
+    for recipe in sorted((ROOT / "egs").glob("*/*/run.sh")):
+        text = recipe.read_text(encoding="utf-8")
+        if f". {script}" not in text:
+            continue
+        for name, value, help in OWN_OPTION.findall(text):
+            if name not in common:
+                where = f"`{recipe.parent.relative_to(ROOT)}`"
+                own.append((where, *recipe_row(name, value.strip("\"' "), help)))
     return "\n\n".join(
         [
             f"# Options of recipes: {script}",
-            "Every `run.sh` that sources this script takes them. A recipe may have "
-            "other defaults, and options of its own: `./run.sh --help` prints them. "
-            "[A recipe, stage by stage](../recipe.md) tells what the stages do. "
-            "Written from the code.",
-            table(("option", "default", "meaning"), rows),
+            "Every `run.sh` that sources this script takes them, perhaps with other "
+            "defaults: `./run.sh --help` prints them. [A recipe, stage by "
+            "stage](../recipe.md) tells what the stages do. Written from the code.",
+            table(("option", "default", "meaning"), (recipe_row(*o) for o in options)),
+            "## Options of single recipes",
+            table(("recipe", "option", "default", "meaning"), own),
             "",
         ]
     )
+
+
+def recipe_row(name: str, default: str, help: str) -> tuple[str, str, str]:
+    """Cells of a table."""
+    flag = f"`--{name.replace('_', '-')}`"
+    return flag, f"`{default}`" if default else "", escaped(help)
 
 
 def results_page() -> str:

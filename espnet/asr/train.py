@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -26,21 +25,20 @@ from espnet.train.resume import resume
 from espnet.train.scheduler import make_factors, parse_schedulers
 from espnet.train.settings import Precision, Reaction, TrainerOptions
 from espnet.train.start import (
-    allow_tf32,
     as_json,
     check_outdir,
-    choose_precision,
     compile_model,
     describe_device,
-    set_up_torch,
+    set_up,
     size_of,
+    write_model_json,
 )
 from espnet.train.trainer import Trainer
 from espnet.train.watch import EarlyStopping
 from espnet.utils.batchfy import cut_batches
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
-from espnet.utils.files import atomic_write, make_folder_of
+from espnet.utils.files import make_folder_of
 from espnet.utils.options import read_config
 
 ALONE = Ranks()
@@ -83,9 +81,7 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
         UserError: options, data or an earlier run in ``outdir`` do not fit.
     """
     options = read_config(TrainOptions, args)
-    precision = choose_precision(options.ngpu, options.train_dtype)
-    set_up_torch(options.seed, options.debugmode)
-    allow_tf32(options.tf32)
+    precision = set_up(options)
     corpus = checked_corpus(options)
     args.ngpu = (options.ngpu or 1) if precision.device.type == "cuda" else 0
     content = model_json(args, corpus)
@@ -109,8 +105,7 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
         trainer.report.say("\n".join(line for line in lines if line))
         resume(trainer, options.resume)
         if ranks.is_first:
-            with atomic_write(outdir / "model.json") as stream:
-                json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
+            write_model_json(outdir, content)
         studio.begin(trainer.position.iteration)
         trainer.run()
 

@@ -10,7 +10,11 @@ from typing import ClassVar
 from espnet.nets.pytorch_backend.options import HybridOptions
 from espnet.train.optimizer import OPTIMIZERS, parse_name
 from espnet.train.options import MAY_CHANGE as COMMON_MAY_CHANGE
-from espnet.train.options import TrainingOptions, add_scheduler_options
+from espnet.train.options import (
+    TrainingOptions,
+    add_plug_in_options,
+    add_scheduler_options,
+)
 from espnet.utils.batchfy import BATCH_COUNTS, BatchLimits
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
@@ -44,7 +48,7 @@ CRITERIA = ("loss", "loss_eps_decay_only", "acc")
 
 # options that a run may change and still continue from its own snapshots
 MAY_CHANGE = COMMON_MAY_CHANGE | frozenset(
-    """debugdir save_interval_iters keep_snapshots train_json valid_json
+    """debugdir save_interval_iters train_json valid_json
     n_iter_processes epochs num_save_attention num_save_ctc threshold
     trust_checkpoint""".split()  # noqa: SIM905 (a table of words)
 )
@@ -62,9 +66,6 @@ class TrainOptions(TrainingOptions):
     )
     save_interval_iters: int = option(
         0, "if above 0: validate and write snapshot.iter.N every so many iterations"
-    )
-    keep_snapshots: int = option(
-        0, "keep only the newest so many snapshot.ep.N, at least 2; 0 keeps all"
     )
     train_json: str | None = option(None, "data.json to train on")
     valid_json: str | None = option(None, "data.json to validate on")
@@ -154,7 +155,6 @@ class TrainOptions(TrainingOptions):
         "maxlen_in": 1,
         "maxlen_out": 1,
         "save_interval_iters": 0,
-        "keep_snapshots": 0,
         "n_iter_processes": 0,
         "num_encs": 1,
         "num_save_attention": 0,
@@ -168,10 +168,6 @@ class TrainOptions(TrainingOptions):
             raise UserError(
                 "use-frontend: the multichannel front end is not built; leave it "
                 "out and train on features of one channel"
-            )
-        if self.keep_snapshots == 1:
-            raise UserError(
-                "keep-snapshots: 1 leaves none to go back to if a disk is full; use 2"
             )
         if self.num_encs > 1 and self.model_module in MODEL_OPTIONS:
             raise UserError(
@@ -245,13 +241,8 @@ def add_model_options(parser: OptionParser, args: Namespace) -> None:
         config = dynamic_import(MODEL_OPTIONS[path])
         add_options(parser, config, f"options of {path}")
         return
-    model_class = dynamic_import(path, "model-module")
-    if not hasattr(model_class, "add_arguments"):
-        raise UserError(
-            f"model-module: '{path}' is no recogniser: it has no add_arguments(parser)"
-            "; derive it from espnet.nets.asr_interface.ASRInterface"
-        )
-    model_class.add_arguments(parser)
+    base = "espnet.nets.asr_interface.ASRInterface"
+    add_plug_in_options(parser, path, "recogniser", base)
 
 
 def model_options() -> dict[str, list[str]]:

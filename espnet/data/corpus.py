@@ -131,8 +131,8 @@ def sound_sources(wavs: Mapping[str, Path]) -> dict[str, str]:
     if compressed and shutil.which("sph2pipe") is None:
         raise UserError(
             f"{wavs[compressed[0]]}: is compressed with shorten"
-            f" ({len(compressed)} of {len(wavs)} files are); install sph2pipe, the LDC's"
-            " free converter, so that it is on PATH, and run this stage again"
+            f" ({len(compressed)} of {len(wavs)} files are); install sph2pipe, a"
+            " free program of the LDC, so that it is on PATH; then run this stage again"
         )
     sources = {key: str(wav) for key, wav in wavs.items()}
     for key in compressed:

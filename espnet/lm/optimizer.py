@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from espnet.train.optimizer import Optimization, fused
+from espnet.train.optimizer import Optimization, OptimizerOptions, fused, make_optimizer
 from espnet.train.scheduler import Schedule, make_factors
 from espnet.utils.errors import UserError
 from espnet.utils.options import option, read_config
@@ -96,6 +96,14 @@ class AdadeltaOptions:
         )
 
 
+@dataclass(frozen=True)
+class PlugInOptions:
+    """Numbers of a torch optimizer of the user's, which gets those that are given."""
+
+    lr: float | None = option(None, "learning rate")
+    weight_decay: float = option(0.0, "L2 penalty")
+
+
 OPTIMIZERS: dict[str, type[SGDOptions] | type[AdamOptions] | type[AdadeltaOptions]] = {
     "sgd": SGDOptions,
     "adam": AdamOptions,
@@ -113,7 +121,7 @@ def make_optimization(
     """The optimizer ``name`` with its plan.
 
     Args:
-        name: a key of ``OPTIMIZERS``.
+        name: a key of ``OPTIMIZERS``, or the path of a class.
         parameters: of the model.
         schedulers: field -> scheduler.
         values: every option.
@@ -121,15 +129,15 @@ def make_optimization(
     Raises:
         UserError: options that cannot be, or a field that the optimizer lacks.
     """
-    kind: Any = OPTIMIZERS[name]
+    kind: Any = OPTIMIZERS.get(name, PlugInOptions)
     options = read_config(kind, values)
     for field in ("lr", "eps"):
-        value = getattr(options, field, 1.0)
-        if not value > 0.0:
+        value = getattr(options, field, None)
+        if value is not None and not value > 0.0:
             raise UserError(f"{field}: {value} must be above 0")
+    factors = make_factors(schedulers, values)
+    if name not in OPTIMIZERS:
+        numbers = OptimizerOptions(lr=options.lr, weight_decay=options.weight_decay)
+        return make_optimizer(name, parameters, numbers, factors)
     optimizer = options.build([p for p in parameters if p.requires_grad])
-    if not schedulers:
-        return Optimization(optimizer)
-    return Optimization(
-        optimizer, Schedule(optimizer, make_factors(schedulers, values))
-    )
+    return Optimization(optimizer, Schedule(optimizer, factors) if factors else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -40,21 +39,19 @@ from espnet.train.resume import resume
 from espnet.train.scheduler import parse_schedulers
 from espnet.train.settings import Precision, TrainerOptions
 from espnet.train.start import (
-    allow_tf32,
     as_json,
     check_outdir,
-    choose_precision,
     compile_model,
     describe_device,
-    set_up_torch,
+    set_up,
     size_of,
+    write_model_json,
 )
 from espnet.train.trainer import Trainer
 from espnet.train.watch import EarlyStopping
 from espnet.train.weights import load_weights
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
-from espnet.utils.files import atomic_write
 from espnet.utils.options import read_config
 
 ALONE = Ranks()
@@ -77,9 +74,7 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
         UserError: options, data or an earlier run in ``outdir`` do not fit.
     """
     options = read_config(LMTrainOptions, args)
-    precision = choose_precision(options.ngpu, options.train_dtype)
-    set_up_torch(options.seed, options.debugmode)
-    allow_tf32(options.tf32)
+    precision = set_up(options)
     dictionary = Dictionary.load(options.dict)
     texts = [
         open_text(path, dictionary, options)
@@ -95,8 +90,7 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
     if options.compile:
         compile_model(model, precision.device.type)
     if ranks.is_first:
-        with atomic_write(outdir / "model.json") as stream:
-            json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
+        write_model_json(outdir, content)
     loaders = [
         # the test text is for the first process alone
         make_loader(options, text, dictionary.odim, number == 0, ranks, number == 2)
@@ -219,6 +213,7 @@ def make_trainer(
         epochs=options.epoch,
         accum_grad=options.accum_grad,
         grad_clip=options.gradclip,
+        keep_snapshots=options.keep_snapshots,
         report_interval=options.report_interval_iters,
         seed=options.seed,
         max_nan_steps=options.max_nan_steps,

@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from espnet.lm.optimizer import OPTIMIZERS
+from espnet.lm.optimizer import OPTIMIZERS, PlugInOptions
 from espnet.nets.pytorch_backend.lm.options import LANGUAGE_MODELS
+from espnet.train.optimizer import parse_name
 from espnet.train.options import MAY_CHANGE as COMMON_MAY_CHANGE
-from espnet.train.options import TrainingOptions, add_scheduler_options
-from espnet.utils.dynamic_import import dynamic_import
+from espnet.train.options import (
+    TrainingOptions,
+    add_plug_in_options,
+    add_scheduler_options,
+)
 from espnet.utils.errors import UserError
 from espnet.utils.options import (
     REQUIRED,
@@ -39,7 +43,11 @@ class LMTrainOptions(TrainingOptions):
     dump_hdf5_path: str | None = option(
         None, "directory that keeps the texts' token ids (<file>.h5) for the next run"
     )
-    opt: str = option("sgd", "optimizer", choices=OPTIMIZERS)
+    opt: str = option(
+        "sgd",
+        f"optimizer: {', '.join(OPTIMIZERS)}, or package.module:Class",
+        parse=lambda text: parse_name(text, OPTIMIZERS),
+    )
     batchsize: int = option(300, "sentences in a minibatch", aliases=("-b",))
     epoch: int = option(20, "epochs at most", aliases=("-e", "--epochs"))
     gradclip: float = option(
@@ -67,7 +75,8 @@ def add_further_options(parser: OptionParser, args: Namespace) -> None:
     Raises:
         UserError: no such model, optimizer or scheduler.
     """
-    add_options(parser, OPTIMIZERS[args.opt], f"options of --opt {args.opt}")
+    numbers = OPTIMIZERS.get(args.opt, PlugInOptions)
+    add_options(parser, numbers, f"options of --opt {args.opt}")
     add_scheduler_options(parser, args)
     path = args.model_module
     if path in LANGUAGE_MODELS:
@@ -78,13 +87,8 @@ def add_further_options(parser: OptionParser, args: Namespace) -> None:
             f"model-module: '{path}' is none of {', '.join(LANGUAGE_MODELS)}, nor a "
             "package.module:Class"
         )
-    model_class = dynamic_import(path, "model-module")
-    if not hasattr(model_class, "add_arguments"):
-        raise UserError(
-            f"model-module: '{path}' is no language model: it has no "
-            "add_arguments(parser); derive it from espnet.nets.lm_interface.LMInterface"
-        )
-    model_class.add_arguments(parser)
+    base = "espnet.nets.lm_interface.LMInterface"
+    add_plug_in_options(parser, path, "language model", base)
 
 
 def parse_lm_train_options(

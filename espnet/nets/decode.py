@@ -91,6 +91,11 @@ def make_search(
             options.maxlenratio,
             options.minlenratio,
         )
+    if options.ctc_window_margin:
+        logging.warning(
+            "--ctc-window-margin %d has no effect: CTC scores all frames",
+            options.ctc_window_margin,
+        )
     rules = RULES[options.api]
     if not minlen_of_output:
         rules = replace(rules, minlen_of_output=False)

@@ -1,4 +1,7 @@
-"""The rules of ESPnet1's two searches, ``--api v1`` and ``v2``, where they differ."""
+"""The rules of ESPnet1's two searches, ``--api v1`` and ``v2``, where they differ.
+
+For users they are told in doc/decoding.md.
+"""
 
 from __future__ import annotations
 

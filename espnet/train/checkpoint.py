@@ -109,6 +109,14 @@ def snapshots(
             logging.warning("%s; trying the one before", error)
 
 
+def drop_snapshots(outdir: str | Path, last: int) -> None:
+    """Delete those of all epochs up to ``last``."""
+    for path in Path(outdir).glob("snapshot.ep.*"):
+        match = _SNAPSHOT_NAME.match(path.name)
+        if match and int(match[2]) <= last:
+            path.unlink(missing_ok=True)
+
+
 def remove_leftovers(outdir: str | Path) -> None:
     """Delete what killed writers left: their temporary files."""
     for path in Path(outdir).glob(".*.tmp"):

@@ -85,10 +85,9 @@ class Lap:
         if share > DATA_BOUND:
             kind, advice = "data-bound", ", raise --n-iter-processes"
         else:
-            kind, advice = (
-                "compute-bound" if share < COMPUTE_BOUND else "in between",
-                "",
-            )
+            kind, advice = "compute-bound", ""
+            if share >= COMPUTE_BOUND:
+                kind = "mostly compute-bound"
         return f"{kind}: {share:.1%} of {each} per minibatch waits for data{advice}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -141,14 +141,14 @@ OPTIMIZERS: dict[str, Callable[[list[Parameter], OptimizerOptions], Optimization
 }
 
 
-def parse_name(text: str) -> str:
-    """The name of an optimizer of the table, or the path of a class.
+def parse_name(text: str, known: Collection[str] = OPTIMIZERS.keys()) -> str:
+    """The name of an optimizer of a table, or the path of a class.
 
     Raises:
         ValueError: it is neither.
     """
-    if text not in OPTIMIZERS and ":" not in text:
-        reason = one_of("", text, OPTIMIZERS).removeprefix(": ")
+    if text not in known and ":" not in text:
+        reason = one_of("", text, known).removeprefix(": ")
         raise ValueError(f"{reason}, nor a package.module:Class")
     return text
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from espnet.train.scheduler import SCHEDULERS, option_names, parse_schedulers
+from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 from espnet.utils.options import REQUIRED, OptionParser, option, parse_bool
 
@@ -24,7 +25,7 @@ TRAIN_DTYPES = ("float16", "bfloat16", "float32", "float64", *OPTIMIZATION_LEVEL
 MAY_CHANGE = frozenset(
     """config config2 config3 ngpu num_procs num_nodes use_ddp outdir debugmode dict
     resume verbose tensorboard_dir report_interval_iters early_stop_criterion patience
-    max_nan_steps watchdog version""".split()  # noqa: SIM905 (a table of words)
+    keep_snapshots max_nan_steps watchdog version""".split()  # noqa: SIM905 (a table of words)
 )
 
 
@@ -94,6 +95,9 @@ class TrainingOptions:
         optional_value=True,
     )
     accum_grad: int = option(1, "minibatches per update")
+    keep_snapshots: int = option(
+        0, "keep only the newest so many snapshot.ep.N, at least 2; 0 keeps all"
+    )
     max_nan_steps: int = option(
         20,
         "stop after so many updates in a row whose loss or gradient is not finite",
@@ -122,6 +126,7 @@ class TrainingOptions:
         "ngpu": 0,
         "num_procs": 1,
         "num_nodes": 1,
+        "keep_snapshots": 0,
         "max_nan_steps": 1,
         "watchdog": 0,
         "seed": 0,
@@ -148,7 +153,32 @@ class TrainingOptions:
                 f"num-procs: {self.num_procs} processes train on the CPU only with "
                 "--ngpu 0; GPUs are counted by --ngpu"
             )
+        if self.keep_snapshots == 1:
+            raise UserError(
+                "keep-snapshots: 1 leaves none to go back to if a disk is full; use 2"
+            )
         parse_schedulers(self.schedulers)
+
+
+def add_plug_in_options(parser: OptionParser, path: str, what: str, base: str) -> None:
+    """Add what a model of the user's takes.
+
+    Args:
+        parser: of the command.
+        path: ``package.module:Class``.
+        what: it must be, such as ``recogniser``.
+        base: the class that it should be derived from.
+
+    Raises:
+        UserError: there is no such class, or it does not say what it takes.
+    """
+    model_class = dynamic_import(path, "model-module")
+    if not hasattr(model_class, "add_arguments"):
+        raise UserError(
+            f"model-module: '{path}' is no {what}: it has no add_arguments(parser); "
+            f"derive it from {base}"
+        )
+    model_class.add_arguments(parser)
 
 
 def add_scheduler_options(parser: OptionParser, args: Namespace) -> None:

@@ -14,11 +14,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from espnet.train.options import OPTIMIZATION_LEVELS
+from espnet.train.options import OPTIMIZATION_LEVELS, TrainingOptions
 from espnet.train.settings import Precision
 from espnet.utils.errors import UserError
+from espnet.utils.files import atomic_write
 
+MODEL_JSON = "model.json"
 AUTOCAST = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def set_up(options: TrainingOptions) -> Precision:
+    """Prepare torch as options say; the device and number format of the model.
+
+    Raises:
+        UserError: this machine does not have what they name.
+    """
+    precision = choose_precision(options.ngpu, options.train_dtype)
+    set_up_torch(options.seed, options.debugmode)
+    allow_tf32(options.tf32)
+    return precision
 
 
 def choose_precision(ngpu: int | None, train_dtype: str) -> Precision:
@@ -34,10 +48,10 @@ def choose_precision(ngpu: int | None, train_dtype: str) -> Precision:
     """
     if train_dtype in OPTIMIZATION_LEVELS:
         level, train_dtype = train_dtype, OPTIMIZATION_LEVELS[train_dtype]
+        means = "torch's autocast, with parameters in float32"
         logging.warning(
-            "train-dtype: %s, a level of NVIDIA Apex, is --train-dtype %s here: "
-            "torch's autocast, with parameters in float32",
-            *(level, train_dtype),
+            "train-dtype: %s, a level of NVIDIA Apex, is --train-dtype %s here%s",
+            *(level, train_dtype, f": {means}" if train_dtype in AUTOCAST else ""),
         )
     available = torch.cuda.is_available()
     count = int(available) if ngpu is None else ngpu
@@ -133,7 +147,7 @@ def check_outdir(
     Raises:
         UserError: they are not; the message names what differs.
     """
-    path = outdir / "model.json"
+    path = outdir / MODEL_JSON
     if not path.is_file() or not any(outdir.glob("snapshot.*")):
         return
     try:
@@ -159,6 +173,12 @@ def check_outdir(
         )
 
 
+def write_model_json(outdir: Path, content: Any) -> None:
+    """Write what rebuilds the model."""
+    with atomic_write(outdir / MODEL_JSON) as stream:
+        json.dump(content, stream, indent=4, sort_keys=True, ensure_ascii=False)
+
+
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else text[:37] + "..."
@@ -174,5 +194,8 @@ def size_of(model: torch.nn.Module) -> str:
 
 def describe_device(precision: Precision, train_dtype: str) -> str:
     """``device: cpu, 2 threads, float32``."""
-    threads = f", {torch.get_num_threads()} threads" * (precision.device.type == "cpu")
-    return f"device: {precision.device}{threads}, {train_dtype}"
+    name = OPTIMIZATION_LEVELS.get(train_dtype, train_dtype)
+    if precision.device.type != "cpu":
+        return f"device: {precision.device}, {name}"
+    count = torch.get_num_threads()
+    return f"device: cpu, {count} thread{'s' if count > 1 else ''}, {name}"

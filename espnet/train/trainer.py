@@ -22,6 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from espnet.nets.pytorch_backend.sharing import sharing
 from espnet.train.checkpoint import (
+    drop_snapshots,
     load,
     random_state,
     save,
@@ -283,8 +284,7 @@ class Trainer:
         self.report.say(health(self.report.history, self.stopwatch.epoch, notes))
         self._save_snapshot(f"snapshot.ep.{epoch}")
         if self.options.keep_snapshots and self.ranks.is_first:
-            old = epoch - self.options.keep_snapshots
-            (self.options.outdir / f"snapshot.ep.{old}").unlink(missing_ok=True)
+            drop_snapshots(self.options.outdir, epoch - self.options.keep_snapshots)
 
     def _stop(self) -> None:
         """Leave a snapshot, as this run is asked to end."""

@@ -6,7 +6,6 @@ import faulthandler
 import logging
 import sys
 import time
-from types import TracebackType
 
 RENEWAL = 0.1  # share of the time after which a step renews the alarm
 
@@ -31,12 +30,7 @@ class Watchdog:
         self.step()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.seconds:
             faulthandler.cancel_dump_traceback_later()
 

@@ -77,6 +77,18 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {"etype": "lstmp", "atype": "coverage", "context_residual": True},
     ),
     "rnn-vgggru-noatt": (_RNN, {"etype": "vgggru", "atype": "noatt"}),
+    "rnn-vggbgrup-location_recurrent": (
+        _RNN,
+        {"etype": "vggbgrup", "atype": "location_recurrent"},
+    ),
+    "rnn-lstm-coverage_location": (
+        _RNN,
+        {"etype": "lstm", "atype": "coverage_location", "dlayers": 2},
+    ),
+    "rnn-bgrup-multi_head_multi_res_loc-gru": (
+        _RNN,
+        {"etype": "bgrup", "atype": "multi_head_multi_res_loc", "dtype": "gru"},
+    ),
     "rnn-ctc": (_RNN, {"mtlalpha": 1.0, "subsample": "1_2_1"}),
     "rnn-attention": (_RNN, {"mtlalpha": 0.0, "atype": "location2d"}),
     "transformer-conv2d": (_TRANSFORMER, _SIZES),

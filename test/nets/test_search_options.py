@@ -1,4 +1,4 @@
-"""Values that no search can have are refused by name."""
+"""Values that no search can have are refused by name; what is not used is said."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from espnet.nets.decode import make_search
+from espnet.nets.scorers.length_bonus import LengthBonus
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.errors import UserError
 
@@ -35,3 +37,11 @@ def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
 def test_bounds_are_allowed() -> None:
     for weight in (0.0, 1e-3, 1.0):
         SearchOptions(ctc_weight=weight, beam_size=1, nbest=5, maxlenratio=-1).check()
+
+
+def test_a_window_of_ctc_is_not_needed(caplog: pytest.LogCaptureFixture) -> None:
+    """ESPnet1 scored only some frames, to save time."""
+    options = SearchOptions(ctc_window_margin=50)
+    make_search({"decoder": LengthBonus(5)}, 5, options)
+    (record,) = caplog.records
+    assert "--ctc-window-margin 50 has no effect" in record.getMessage()

@@ -55,7 +55,7 @@ def test_waiting_and_working_are_told_apart() -> None:
     ("waited", "words"),
     [
         (0.02, "compute-bound: 2.0% of 100 ms per minibatch waits for data"),
-        (0.1, "in between: 10.0% of 100 ms per minibatch waits for data"),
+        (0.1, "mostly compute-bound: 10.0% of 100 ms per minibatch waits for data"),
         (0.3, "data-bound: 30.0% of 100 ms"),
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from espnet.data.corpus import Recording
@@ -43,8 +44,8 @@ _SPELLED = {"%PERCENT": "PERCENT", ".POINT": "POINT", "--DASH": "-DASH"}
 class Discs:
     """The discs in some folders.
 
-    A folder holds the discs as folders (``11-13.1``), or is what several discs hold
-    together (it has ``wsj0`` or ``wsj1`` in it).
+    A folder holds the discs as folders (``11-13.1``, perhaps a level down), or is what
+    several discs hold together (it has ``wsj0`` or ``wsj1`` in it).
 
     Args:
         folders: option of the recipe, such as ``--wsj0`` -> folder.
@@ -66,10 +67,16 @@ class Discs:
         self._discs: dict[str, list[Path]] = {}
         self._merged: list[Path] = []
         for folder in self.folders:
-            for path in (folder, *sorted(folder.iterdir())):
+            for path in (folder, *folder.glob("*"), *folder.glob("*/1[13]-*.?")):
                 self._discs.setdefault(path.name.lower(), []).append(path)
             if any((folder / name).is_dir() for name in ("wsj0", "wsj1")):
                 self._merged.append(folder)
+
+    @cached_property
+    def transcripts(self) -> list[Path]:
+        """The ``*.dot`` files of all discs."""
+        found = [path for folder in self.folders for path in folder.rglob("*.dot")]
+        return sorted(set(found))
 
     def places(self, disc: str) -> list[Path]:
         """The folders that may hold what is on a disc; none if it is missing."""
@@ -161,15 +168,14 @@ def read_transcripts(discs: Discs, prefixes: set[str]) -> dict[str, str]:
         prefixes: the first six letters of the utterances that are wanted.
     """
     texts: dict[str, str] = {}
-    for folder in discs.folders:
-        for path in sorted(folder.rglob("*.[dD][oO][tT]")):
-            if path.name[:6].lower() not in prefixes:
-                continue
-            for _, line in read_lines(path):
-                match = _DOT.fullmatch(line)
-                if match is not None:
-                    key = match["utterance"].lower()
-                    texts.setdefault(key, normalize(match["text"]))
+    for path in discs.transcripts:
+        if path.name[:6].lower() not in prefixes:
+            continue
+        for _, line in read_lines(path):
+            match = _DOT.fullmatch(line)
+            if match is not None:
+                key = match["utterance"].lower()
+                texts.setdefault(key, normalize(match["text"]))
     return texts
 
 

@@ -18,6 +18,7 @@ AUDIO = Path("data", "audio", "16kHz")
 NOISY = "isolated"  # one file for each microphone: <id>.CH5.wav
 KINDS = ("real", "simu")
 TRN = re.compile(r"(?P<text>.*)\((?P<id>\w+)\)\s*")
+NAME = re.compile(r"\s\(\w+\)\s*$")  # of the utterance, behind its words
 FIELDS = ("speaker", "wsj_name", "environment", "dot")
 
 
@@ -138,7 +139,7 @@ def read_annotations(path: Path) -> dict[str, str]:
             problems.append(f"{path}: entry {number} has no {', '.join(lacking)}")
             continue
         key = "_".join(str(entry[name]) for name in FIELDS[:3])
-        texts[key] = normalize(entry["dot"])
+        texts[key] = normalize(NAME.sub("", entry["dot"]))
     if problems:
         raise DataError(shorten(problems))
     return texts
