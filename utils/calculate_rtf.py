@@ -13,7 +13,6 @@ from espnet.scoring.timing import found_marker, read_timing
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.options import OptionParser
 
-
 STARTS = ("speech length", "input lengths")
 
 

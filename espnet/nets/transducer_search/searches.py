@@ -8,11 +8,11 @@ the papers:
   ones, which can be more than the beam. Where it would never end, it is cut.
 - ``tsd`` (Saon et al., 2020) and ``nsc`` (Kim et al., 2020) do not merge equal label
   sequences that come up in one expansion step. In ``nsc`` with ``nstep`` 1 a label that
-  was just added reaches the next frame without paying for a blank.
+  was just added reaches the next frame without paying for a blank. The prefix search
+  of ``nsc`` leaves the language model out.
 - ``alsd`` (Saon et al., 2020) ends hypotheses of at most T - 1 labels for T frames,
   merges only what is in the beam already, and returns all of the beam, whatever
   ``nbest`` says and however long, if nothing has ended.
-  Its prefix search leaves the language model out.
 
 ``maes`` is in :mod:`.maes`.
 """
