@@ -107,7 +107,7 @@ def test_shell_files_are_sound(script: Path) -> None:
 @pytest.mark.parametrize("recipe", RECIPES, ids=name_of)
 def test_run_sh_is_short_and_leaves_stages_to_the_table(recipe: Path) -> None:
     run = recipe / "run.sh"
-    assert len(lines_of(run)) <= (60 if recipe.parent.name == "digits" else 40)
+    assert len(lines_of(run)) <= 40
     assert "-le" not in run.read_text(encoding="utf-8")
     assert os.access(run, os.X_OK)
 

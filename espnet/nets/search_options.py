@@ -35,9 +35,7 @@ class SearchOptions:
         0.0, "shortest output as a share; below 0 (api v2): a number of tokens"
     )
     ctc_weight: float = option(0.0, "weight of CTC; the attention decoder has the rest")
-    ctc_window_margin: int = option(
-        0, "has no effect: CTC always scores all frames, for no window would save time"
-    )
+    ctc_window_margin: int = option(0, "has no effect: CTC always scores all frames")
     lm_weight: float = option(0.1, "weight of the language model, if there is one")
     ngram_weight: float = option(0.1, "weight of the n-gram model, if there is one")
     search_type: str = option(

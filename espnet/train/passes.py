@@ -124,5 +124,6 @@ def memory_for(batch: BatchLike) -> Iterator[None]:
             raise
         raise UserError(
             f"{'GPU ' if is_gpu else ''}memory is exhausted by a minibatch of "
-            f"{batch.describe()}; {batch.remedy}, or raise --accum-grad instead"
+            f"{batch.describe()}; {batch.remedy} (a "
+            "higher --accum-grad makes up for it)"
         ) from error

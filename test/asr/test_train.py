@@ -17,7 +17,12 @@ from espnet import __version__
 from espnet.asr.train import train
 from espnet.asr.train_options import TrainOptions, parse_train_options
 from espnet.train.plot import Studio
-from espnet.train.start import allow_tf32, choose_precision, compile_model
+from espnet.train.start import (
+    allow_tf32,
+    choose_precision,
+    compile_model,
+    describe_device,
+)
 from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
@@ -175,7 +180,10 @@ def test_on_a_gpu(files: dict[str, Path], tmp_path: Path, dtype: str) -> None:
 def test_a_level_of_apex_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
     assert choose_precision(0, "O0") == choose_precision(0, "float32")
     (record,) = caplog.records
-    assert "O0, a level of NVIDIA Apex, is --train-dtype float32" in record.getMessage()
+    message = record.getMessage()
+    assert "O0, a level of NVIDIA Apex, is --train-dtype float32 here" in message
+    assert "autocast" not in message
+    assert describe_device(choose_precision(0, "O0"), "O0").endswith(", float32")
 
 
 def test_tf32_is_a_switch() -> None:

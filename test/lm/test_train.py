@@ -206,11 +206,33 @@ def test_early_stopping(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "(1 without a better validation/main/loss)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("opt", ["sgd", "adam", "adadelta"])
+@pytest.mark.parametrize(
+    "opt", ["sgd", "adam", "adamw", "adadelta", "torch.optim:Adagrad"]
+)
 def test_optimizers(folder: Path, opt: str) -> None:
     rows = log_of(run(folder, "--opt", opt, "--epoch", 3))
     values = [row["val_perplexity"] for row in rows if "val_perplexity" in row]
     assert values[-1] < values[0]
+
+
+def test_numbers_and_plan_of_an_optimizer_of_the_users(folder: Path) -> None:
+    outdir = run(
+        *(folder, "--opt", "torch.optim:RMSprop", "--lr", 0.02, "--epoch", 1),
+        *("--weight-decay", 0.1, "--schedulers", "lr=warmup", "--lr-warmup-warmup", 24),
+    )
+    snapshot = load_snapshot(outdir / "snapshot.ep.1")
+    (group,) = snapshot["optimizer"]["param_groups"]
+    updates = log_of(outdir)[-1]["iteration"]
+    assert group["lr"] == pytest.approx(0.02 * (updates + 1) / 24)
+    assert group["weight_decay"] == 0.1
+
+
+def test_old_snapshots_go(folder: Path) -> None:
+    """The weights of each epoch stay."""
+    outdir = run(folder, "--epoch", 4, "--keep-snapshots", 2)
+    names = sorted(path.name for path in outdir.glob("snapshot*"))
+    assert names == ["snapshot.ep.3", "snapshot.ep.4"]
+    assert len(list(outdir.glob("rnnlm.model.?"))) == 4
 
 
 def test_new_models_differ_from_espnet1_where_it_was_wrong(folder: Path) -> None:
@@ -277,6 +299,8 @@ def test_options_that_cannot_be(folder: Path, more: list[str], message: str) -> 
         (["--opt", "adam", "--beta1", "1"], r"beta1: 1.0 must lie in \[0, 1\)"),
         (["--schedulers", "eps=noam"], "schedulers: field: 'eps' is none of lr"),
         (["--unit", "0"], "unit: 0 must be 1 or more"),
+        (["--opt", "torch.optim:Adamm"], "opt: module 'torch.optim' has no 'Adamm'"),
+        (["--opt", "torch.nn:Linear"], "'torch.nn:Linear' is no torch.optim.Optimizer"),
     ],
 )
 def test_values_that_cannot_be(folder: Path, more: list[str], message: str) -> None:

@@ -180,6 +180,29 @@ def test_the_others_of_a_killed_process_end_and_name_it(
     assert same_weights(tmp_path / "out", undisturbed)
 
 
+def test_all_that_has_a_state_goes_on(
+    lab: CrashLab, files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Optimizer, plan, order, augmentation, reading processes, sums of gradients."""
+    conf = tmp_path / "augment.yaml"
+    conf.write_text("process: [{type: spec_augment, max_freq_width: 3}]\n")
+    options = (
+        *(*TINY, "--preprocess-conf", conf, "--n-iter-processes", 1),
+        *("--opt", "adamw", "--lr", 0.01, "--schedulers", "lr=warmup_cosine"),
+        *("--lr-warmup-cosine-warmup", 2, "--lr-warmup-cosine-total", 9),
+        *("--sortagrad", 1, "--accum-grad", 2),
+    )
+    whole = train_argv(files, tmp_path / "whole", *options)
+    assert lab.train_together(2, whole, tmp_path / "text") == [0, 0]
+    argv = train_argv(files, tmp_path / "out", *options)
+    ends = lab.train_together(2, argv, tmp_path / "text", TINY_KILL_AT_OF_1=7)
+    assert ends == [1, -9]
+    assert lab.train_together(2, argv, tmp_path / "text") == [0, 0]
+    assert "continuing from" in (tmp_path / "text").read_text()
+    assert log_of(tmp_path / "out") == log_of(tmp_path / "whole")
+    assert same_weights(tmp_path / "out", tmp_path / "whole")
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_request_to_end_at_any_process_is_for_all(
     lab: CrashLab, files: dict[str, Path], tmp_path: Path, undisturbed: Path, rank: int

@@ -348,3 +348,14 @@ def test_old_snapshots_go(
     finish(lab, argv, tmp_path / "output")
     names = sorted(p.name for p in (tmp_path / "out").glob("snapshot*"))
     assert names == ["snapshot.ep.3", "snapshot.ep.4"]
+
+
+def test_old_snapshots_of_a_run_that_kept_all_go_too(
+    lab: CrashLab, files: dict[str, Path], tmp_path: Path
+) -> None:
+    fewer = ("--epochs", 3, *COMMON[2:])
+    finish(lab, train_argv(files, tmp_path / "out", *fewer), tmp_path / "output")
+    argv = train_argv(files, tmp_path / "out", *COMMON, "--keep-snapshots", 2)
+    finish(lab, argv, tmp_path / "output")
+    names = sorted(p.name for p in (tmp_path / "out").glob("snapshot*"))
+    assert names == ["snapshot.ep.3", "snapshot.ep.4"]

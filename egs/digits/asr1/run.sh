@@ -6,6 +6,7 @@
 . ./path.sh || exit 1
 . ./cmd.sh || exit 1
 . asr.sh
+. local/strings.sh # download, data_prep
 
 corpus=espeak                  # espeak or fsdd
 train_set=                     # data directory to train on; empty: train_<corpus>
@@ -27,28 +28,7 @@ configure() {
     fbank_config=${fbank_config:-conf/fbank_${corpus}.conf}
     train_config=${train_config:-conf/train_${corpus}.yaml}
     lmtag=${lmtag:-lm_${corpus}}
-    strings=data/local/${corpus} # wav files and what is said in them
-}
-recordings() {
-    fetch_corpus.py --datadir "${datadir}" --has recordings/0_jackson_0.wav \
-        --archive free-spoken-digit-dataset-1.0.10.tar.gz fsdd.tar.gz --url \
-        https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz
-}
-download() {
-    if [ "${corpus}" = espeak ]; then
-        mkdir -p data/local
-        synthesize.py "${strings}"
-    else
-        recordings
-    fi
-}
-data_prep() {
-    local found
-    if [ "${corpus}" = fsdd ]; then
-        found=$(recordings) # alone, so that its failure counts
-        join_fsdd.py "${found}" "${strings}"
-    fi
-    data_prep.py "${strings}" data "${corpus}"
+    strings=data/local/${corpus}
 }
 
 main "$@"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from espnet.utils.errors import UserError
+from espnet.utils.errors import UserError, one_of
 from espnet.utils.options import option, parse_bool
 
 CELL_TYPES = ("lstm", "gru")
@@ -23,6 +23,13 @@ def _check_sizes(options: Any, *names: str) -> None:
                 raise UserError(f"{flag}: {value} must lie in [0, 1)")
         elif value < 1:
             raise UserError(f"{flag}: {value} must be 1 or more")
+
+
+def _check_choice(options: Any, name: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a name that is not in a list; no name stands for the default."""
+    value = getattr(options, name)
+    if value is not None and value not in allowed:
+        raise UserError(one_of(name.replace("_", "-"), value, allowed))
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,8 @@ class RNNLMOptions:
 
     def check(self) -> None:
         """Refuse values that cannot be meant."""
+        _check_choice(self, "type", CELL_TYPES)
+        _check_choice(self, "step_weight", STEP_WEIGHTS)
         _check_sizes(self, "layer", "unit", "dropout_rate", "emb_dropout_rate")
         if self.embed_unit is not None:
             _check_sizes(self, "embed_unit")
@@ -85,6 +94,8 @@ class SeqRNNOptions:
 
     def check(self) -> None:
         """Refuse values that cannot be meant."""
+        _check_choice(self, "type", CELL_TYPES)
+        _check_choice(self, "recurrence", AXES)
         _check_sizes(self, "layer", "unit", "dropout_rate")
 
 
@@ -109,6 +120,7 @@ class TransformerLMOptions:
 
     def check(self) -> None:
         """Refuse values that cannot be meant."""
+        _check_choice(self, "pos_enc", POSITION_TYPES)
         _check_sizes(self, "layer", "unit", "att_unit", "embed_unit", "head")
         _check_sizes(self, "dropout_rate", "att_dropout_rate", "emb_dropout_rate")
         if self.att_unit % self.head:
