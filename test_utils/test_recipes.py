@@ -446,6 +446,9 @@ def test_yesno_data(copy: Callable[[str], Path], tmp_path: Path) -> None:
         bits = f"{i:08b}"
         soundfile.write(corpus / f"{'_'.join(bits)}.wav", noise(0.3, 8000), 8000)
     done = run_in(recipe, "--datadir", tmp_path, "--stop-stage", 0)
+    assert done.returncode == 1
+    assert "waves_yesno: no recording has pauses between its words" in done.stderr
+    done = run_in(recipe, "--datadir", tmp_path, "--stop-stage", 0, "--mixed", 0)
     assert done.returncode == 0, done.stderr
     train, test = (lines_of(recipe / "data" / s / "text") for s in ("train", "test"))
     assert (len(train), len(test)) == (31, 29)

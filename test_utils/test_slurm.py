@@ -237,6 +237,7 @@ def test_a_recipe_from_recordings_to_scores(
         "batch-size: 8\nnum-save-attention: 0\nnum-save-ctc: 0\n"
     )
     options = ["--datadir", str(kits), "--train-config", "small.yaml", "--verbose", "0"]
+    options += ["--mixed", "0"]
     done = subprocess.run(
         ["./run.sh", *options], cwd=recipe, env=slurm, capture_output=True, text=True
     )

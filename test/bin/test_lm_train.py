@@ -75,7 +75,7 @@ def test_trains_from_a_config(tmp_path: Path) -> None:
     [
         (["--unti", "3"], 2, "unknown option '--unti' (did you mean 'unit'?)"),
         (["--att-unit", "3"], 2, "unknown option '--att-unit'"),
-        (["--opt", "rmsprop"], 2, "argument --opt: invalid choice: 'rmsprop'"),
+        (["--opt", "rmsprop"], 2, "--opt: 'rmsprop' is none of sgd, adam"),
         (["--model-module", "lstm"], 1, "model-module: 'lstm' is none of default, seq"),
         (["--batchsize", "0"], 1, "batchsize: 0 must be 1 or more"),
         ([], 1, "units.txt: dictionary cannot be read"),

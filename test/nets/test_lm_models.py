@@ -190,7 +190,7 @@ def test_old_seq_rnn_carries_states_along_the_batch() -> None:
     [
         ("default-lstm", {"type": "rnn"}, "type: 'rnn' is none of lstm, gru"),
         ("seq_rnn-lstm", {"type": "blstm"}, r"'blstm' is none of .* mean 'lstm'\?"),
-        ("seq_rnn-lstm", {"recurrence": "axis"}, "recurrence: 'axis' is none of time, ba"),
+        ("seq_rnn-lstm", {"recurrence": "axis"}, "recurrence: 'axis' is none of"),
         ("transformer", {"pos_enc": "abs"}, "pos-enc: 'abs' is none of sinusoidal"),
         ("default-lstm", {"unit": 0}, "unit: 0 must be 1 or more"),
         ("default-lstm", {"dropout_rate": 1.0}, r"dropout-rate: 1.0 must lie in \[0"),

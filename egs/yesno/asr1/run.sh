@@ -8,8 +8,8 @@
 feats=fbank
 dev_utts=3
 # three recordings to validate on do not tell which epoch is the best
-n_average=20
-mixed=0                        # utterances to make of the training set's words
+n_average=10
+mixed=56                       # utterances to make of the training set's words
 
 configure() { want_number mixed; }
 corpus() {

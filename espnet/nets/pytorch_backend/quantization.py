@@ -115,11 +115,15 @@ class QuantizedLSTMCell(nn.Module):
     Args:
         cell: its model.
         kind: of the product.
+
+    Attributes:
+        hidden_size: E.
     """
 
     def __init__(self, cell: nn.LSTMCell, kind: Product) -> None:
         super().__init__()
         self.inputs = cell.input_size
+        self.hidden_size = cell.hidden_size
         self.bias_ih, self.bias_hh = cell.bias_ih, cell.bias_hh
         bias = cell.bias_ih + cell.bias_hh if cell.bias else None
         self.product = kind(torch.cat([cell.weight_ih, cell.weight_hh], 1), bias)

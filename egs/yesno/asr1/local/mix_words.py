@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from espnet.data.corpus import Recording
+from espnet.utils.errors import UserError
 
 FRAME = 80  # samples of 10 ms
 SMOOTHED = 7  # frames
@@ -35,6 +36,9 @@ def mixed(recordings: Sequence[Recording], folder: Path, count: int) -> list[Rec
             text cannot be heard are left out.
         folder: for the wav files.
         count: how many.
+
+    Raises:
+        UserError: words can be told apart in no recording.
     """
     draw = random.Random(1)
     heard: dict[str, list[np.ndarray]] = {}
@@ -43,6 +47,11 @@ def mixed(recordings: Sequence[Recording], folder: Path, count: int) -> list[Rec
         words = recording.text.split()
         for word, part in zip(words, cut(samples, len(words)), strict=False):
             heard.setdefault(word, []).append(part)
+    if not heard:
+        raise UserError(
+            f"{recordings[0].wav.parent}: no recording has pauses between its words, so "
+            "that none can be mixed; use --mixed 0"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for number in range(count):
