@@ -49,8 +49,8 @@ def mixed(recordings: Sequence[Recording], folder: Path, count: int) -> list[Rec
             heard.setdefault(word, []).append(part)
     if not heard:
         raise UserError(
-            f"{recordings[0].wav.parent}: no recording has pauses between its words, so "
-            "that none can be mixed; use --mixed 0"
+            f"{recordings[0].wav.parent}: no recording has pauses between its words, "
+            "so that none can be mixed; use --mixed 0"
         )
     folder.mkdir(parents=True, exist_ok=True)
     made = []
