@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PIP_INSTALL = PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install --quiet -c tools/constraints.txt
-SHELL_FILES = $(shell git ls-files | xargs grep -lE '^\#!.*\b(ba)?sh\b' 2>/dev/null) \
+SHELL_FILES = $(shell git ls-files | grep -v '\.md$$' | xargs grep -lE '^\#!.*\b(ba)?sh\b' 2>/dev/null) \
 	$(shell git ls-files 'egs/*/*/*.sh' 'utils/*.sh')
 
 export PATH := $(abspath $(VENV))/bin:$(PATH)

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=all  # it is as users wrote theirs
 # A recipe as users of ESPnet1 wrote them: every command spelled out, Kaldi's helpers called
 # by path, options through utils/parse_options.sh. test_classic_recipe.py runs it as it is.
 
