@@ -135,7 +135,7 @@ def stage_5(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.mark.parametrize(
     ("options", "model", "message"),
     [
-        ((), "model.last20.avg.best", "averaged the last 2 (20 were wanted)"),
+        ((), "model.last10.avg.best", "averaged the last 2 (10 were wanted)"),
         (("--n-average", 1), "model.last1.avg.best", "averaged the last 1 of 2"),
         (
             ("--n-average", 1, "--use-valbest-average", "true"),
