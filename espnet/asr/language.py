@@ -80,6 +80,24 @@ def language_scorers(
     return scorers
 
 
+def validation_scorers(
+    path: str,
+    conf: str | None,
+    char_list: Sequence[str],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> dict[str, Scorer]:
+    """The scorer ``lm`` of the search in validation.
+
+    Raises:
+        UserError: a file is missing, of another kind, or of another vocabulary.
+    """
+    options = RecogOptions(
+        recog_json="", result_label="", model="", rnnlm=path, rnnlm_conf=conf
+    )
+    return language_scorers(options, char_list, device, dtype)
+
+
 def load_language_model(options: RecogOptions, name: str) -> LanguageModel:
     """Load the model that ``--rnnlm`` or ``--word-rnnlm`` names.
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from espnet import __version__
 from espnet.asr.checks import Corpus, OutputLengths, checked_corpus, drop_unusable
 from espnet.asr.init import initialise
+from espnet.asr.language import validation_scorers
 from espnet.asr.plots import EpochPlots
 from espnet.asr.train_options import MAY_CHANGE, InitOptions, TrainOptions
 from espnet.data.batch_summary import summarise
@@ -90,6 +91,11 @@ def train(args: Namespace, ranks: Ranks = ALONE) -> None:
     model = build_model(args, corpus)
     origins = initialise(model, read_config(InitOptions, args), corpus.char_list)
     model.to(precision.device, precision.dtype)
+    if getattr(args, "rnnlm", None):  # an option of models that search in validation
+        model.beside = validation_scorers(
+            *(args.rnnlm, args.rnnlm_conf, corpus.char_list),
+            *(precision.device, precision.dtype),
+        )
     if options.compile:
         compile_model(model, precision.device.type)
     has_ctc = getattr(model, "ctc", None) is not None and args.mtlalpha > 0

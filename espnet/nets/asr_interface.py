@@ -34,12 +34,14 @@ class ASRInterface(torch.nn.Module, ABC):
         eos: id of the start and end symbol.
         subsample_input: only every such frame of the input is used; the collator drops
             the others when it builds a batch.
+        beside: scorers of other models, by name, for the search in validation.
         minlen_of_output: ``--minlenratio`` with ``--api v1`` is a share of the longest
             output, not of the encoder frames.
     """
 
     Config: ClassVar[type]
     reported: dict[str, float | Tensor]
+    beside: Mapping[str, Scorer]
     eos: int
     subsample_input: int = 1
     minlen_of_output: bool = True
@@ -47,6 +49,7 @@ class ASRInterface(torch.nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.reported = {}
+        self.beside = {}
 
     @classmethod
     def add_arguments(cls, parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -6,14 +6,17 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from asr_models import CHAR_LIST, IDIM, ODIM, batch, build
+from torch import Tensor
 
 from espnet.nets.pytorch_backend.e2e_asr import E2E
 from espnet.nets.pytorch_backend.nets_utils import decoder_labels
+from espnet.nets.scorers.length_bonus import LengthBonus
 from espnet.utils.errors import UserError
 
 BASE = "rnn-blstmp-dot"
@@ -125,6 +128,31 @@ def test_error_rates_in_validation_come_from_the_search() -> None:
     assert model.reported["acc"] == 1.0
     assert (model.reported["cer"], model.reported["wer"]) == (0.0, 0.0)
     assert model.reported["cer_ctc"] == 0.0
+
+
+class Insists(LengthBonus):
+    """A language model that allows one token and the end."""
+
+    def score(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        scores, state = super().score(tokens, state)
+        scores = scores.expand(len(tokens), ODIM).clone() * 0 - 1e4
+        scores[:, [3, ODIM - 1]] = 0.0
+        return scores, state
+
+
+def test_a_language_model_has_a_say_in_validation() -> None:
+    options = {"maxlenratio": 0.4, "minlenratio": 0.2, "ctc_weight": 0.0}
+    model = build(BASE, report_cer=True, lm_weight=1.0, **options).eval()
+    heard: list[list[int]] = []
+    assert model.error_rates is not None
+    model.error_rates.characters = lambda found, said: heard.extend(found) or 0.0
+    model(*batch())
+    assert any(set(ids) - {3} for ids in heard)
+    heard.clear()
+    model.beside = {"lm": Insists(ODIM)}
+    model(*batch())
+    assert heard and not any(set(ids) - {3} for ids in heard)
+    assert not any("lm" in name for name in model.state_dict())
 
 
 def test_without_symbols_there_are_no_error_rates() -> None:

@@ -196,7 +196,8 @@ class E2E(ASRInterface):
         if path is not None:
             found["cer_ctc"] = rates.ctc(path.cpu(), hlens, ys_pad)
         if not self.training and (self.options.report_cer or self.options.report_wer):
-            search = validation_search(self.scorers(), self.eos + 1, self.options)
+            scorers = {**self.scorers(), **self.beside}
+            search = validation_search(scorers, self.eos + 1, self.options)
             outcomes = search(hs.detach(), hlens.to(hs.device))
             heard = [
                 [i for i in outcome.nbest[0].yseq if i != self.eos]

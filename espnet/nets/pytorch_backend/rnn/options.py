@@ -96,6 +96,13 @@ class RNNOptions(HybridOptions):
         choices=SMOOTHING_TYPES,
         optional_value=True,
     )
+    rnnlm: str | None = option(
+        None, "language model of the search in validation: rnnlm.model.best"
+    )
+    rnnlm_conf: str | None = option(
+        None, "its model.json, if that is not beside the model"
+    )
+    lm_weight: float = option(0.1, "its weight in the search of validation")
 
     def check(self) -> None:
         """Refuse values that cannot be meant."""
