@@ -14,34 +14,27 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from espnet.asr.bundle import named_models
+from espnet.asr.wav_options import changes, parse_wav_options
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.log import setup_logging
-from espnet.utils.options import OptionParser, option, parse_options
+from espnet.utils.options import option
 
 DECODING = 3  # the stage; ESPnet1's 1 and 2, files of features, are part of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecogWavOptions:
-    """Options of recog_wav.sh."""
+    """Options of recog_wav.sh besides those of the recogniser."""
 
-    models: str = option(
-        "", "the recogniser: an archive of pack_model.sh, or exp/<name>"
-    )
-    recog_model: str = option("", "its weights, instead of those of --models")
-    cmvn: str = option("", "its CMVN statistics, likewise")
-    do_delta: bool | None = option(None, "whether its features have deltas")
+    recog_model: str = option("", "weights, instead of those of --models")
     decode_config: str = option("", "options of asr_recog.py, likewise")
-    lang_model: str = option("", "its language model, likewise")
+    lang_model: str = option("", "language model, likewise")
     use_lang_model: bool = option(
         True, "decode with the language model, if there is one"
     )
     decode_dir: str = option("decode", "results go to <decode_dir>/<name of the wav>/")
     api: str = option("v2", "rules of the search", choices=("v1", "v2"))
-    backend: str = option("pytorch", "only pytorch is built", choices=("pytorch",))
-    ngpu: int = option(0, "0: CPU, 1: GPU")
     debugmode: int = option(1, "as in asr_recog.py", choices=(0, 1, 2))
-    verbose: int = option(1, "0: warnings, 1: what happens, 2: details")
     segment_seconds: float | None = option(
         None, "decode in pieces of at most so many seconds; else as training had them"
     )
@@ -51,16 +44,8 @@ class RecogWavOptions:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write result.json, result.ctm and text, and print the text."""
-
-    def positionals(parser: OptionParser, _: Namespace) -> None:
-        parser.add_argument("wav", help="a recording: wav, flac, ogg, mp3, sph")
-
-    args = parse_options(
-        [RecogWavOptions],
-        argv,
-        prog="recog_wav.sh",
-        description=__doc__ or "",
-        more=positionals,
+    args = parse_wav_options(
+        RecogWavOptions, argv, prog="recog_wav.sh", description=__doc__ or ""
     )
     setup_logging(args.verbose)
     if not Path(args.wav).is_file():
@@ -76,7 +61,7 @@ def recognise(path: str, args: Namespace) -> None:
     from espnet.asr.transcribe import load
     from espnet.asr.words import write_ctm
     from espnet.data.manifest import save_json
-    from espnet.nets.beam_search import Hypothesis
+    from espnet.nets.hypotheses import Hypothesis
     from espnet.train.start import set_up_torch
 
     set_up_torch(1, args.debugmode)
@@ -104,16 +89,11 @@ def recognise(path: str, args: Namespace) -> None:
 
 def overrides(args: Namespace) -> dict[str, Any]:
     """What the options change in the recogniser."""
-    given = {
-        "model": args.recog_model,
-        "cmvn": args.cmvn,
-        "decode_config": args.decode_config,
-        "rnnlm": args.lang_model,
-    }
-    changed: dict[str, Any] = {key: value for key, value in given.items() if value}
-    for key in ("do_delta", "segment_seconds"):
-        if getattr(args, key) is not None:
-            changed[key] = getattr(args, key)
+    changed = changes(args, args.recog_model)
+    given = {"decode_config": args.decode_config, "rnnlm": args.lang_model}
+    changed |= {key: value for key, value in given.items() if value}
+    if args.segment_seconds is not None:
+        changed["segment_seconds"] = args.segment_seconds
     if not args.use_lang_model:
         none = ("rnnlm", "word_rnnlm", "ngram_model")
         changed |= dict.fromkeys(none)

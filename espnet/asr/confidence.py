@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from espnet.asr.align import Alignment
-from espnet.nets.beam_search import Outcome
+from espnet.nets.hypotheses import Outcome
 
 
 def spoken(yseq: Sequence[int], odim: int) -> list[int]:

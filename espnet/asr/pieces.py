@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from espnet.nets.beam_search import Hypothesis, Outcome
+from espnet.nets.hypotheses import Hypothesis, Outcome
 
 PAUSE = 20  # frames over which loudness is averaged: a pause, not a closed stop
 EVEN = 1e-6  # differences of loudness that are none

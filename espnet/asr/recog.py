@@ -13,7 +13,7 @@ from espnet.asr.recog_options import RecogOptions
 from espnet.asr.recognizer import dimension_problem, load_recognizer
 from espnet.asr.words import TimedToken, words_of, write_ctm
 from espnet.data.manifest import Utts, load_manifest, save_json, shorten
-from espnet.nets.beam_search import Hypothesis, Outcome
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.search_options import SearchOptions
 from espnet.train.start import set_up_torch
 from espnet.utils.errors import DataError, UserError

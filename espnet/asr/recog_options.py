@@ -42,7 +42,9 @@ class RecogOptions:
         1, "0: warnings, 1: what happens, 2: details", aliases=("-V",)
     )
     batchsize: int = option(
-        1, "utterances decoded together; 0 and 1: one after the other"
+        1,
+        "utterances decoded together; 0 and 1: one after the other (RNN models with "
+        "--api v1 have other rules for the end of an output with 0)",
     )
     preprocess_conf: str | None = option(
         None, "YAML file of preprocessing instead of the model's own"

@@ -32,8 +32,9 @@ from espnet.asr.trained import TrainedConfig, load_trained_model
 from espnet.asr.words import TimedToken
 from espnet.data.dataset import Transform, UtteranceReader
 from espnet.nets.asr_interface import ASRInterface
-from espnet.nets.beam_search import Outcome, Scorer
+from espnet.nets.beam_search import Scorer
 from espnet.nets.decode import Search, make_search
+from espnet.nets.hypotheses import Outcome
 from espnet.nets.scorer_interface import TransducerScorer
 from espnet.nets.search_options import SearchOptions
 from espnet.scoring.calibration import ConfidenceMap
@@ -287,7 +288,9 @@ def load_recognizer(options: RecogOptions, search_options: SearchOptions) -> Rec
         **model.scorers(),
         **language_scorers(options, config.char_list, device, dtype),
     }
-    search = make_search(scorers, config.odim, search_options, model.minlen_of_output)
+    batched = options.batchsize > 0 and not options.streaming_mode
+    rules = model.search_rules(search_options.api, batched)
+    search = make_search(scorers, config.odim, search_options, rules)
     reader = UtteranceReader(transform, idim=config.idim)
     streaming = make_streaming(model, options, search_options, config.char_list)
     return Recognizer(

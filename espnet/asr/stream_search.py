@@ -16,9 +16,9 @@ from torch import Tensor
 from espnet.asr.pieces import join_outcomes
 from espnet.asr.recog_options import RecogOptions
 from espnet.nets.asr_interface import ASRInterface
-from espnet.nets.beam_search import Hypothesis, Outcome
 from espnet.nets.ctc_prefix_score import CTCPrefixScorer, LogSoftmax
 from espnet.nets.encoder_stream import EncoderStream
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.pytorch_backend.ctc import BLANK
 from espnet.nets.search_options import SearchOptions
 from espnet.text.dictionary import SPACE

@@ -20,7 +20,7 @@ from espnet.asr.recognizer import Heard, Recognizer, join_heard, load_recognizer
 from espnet.asr.words import TimedToken, plain_text, words_of
 from espnet.data.audio import INT16
 from espnet.data.audio_blocks import AudioBlocks
-from espnet.nets.beam_search import Hypothesis
+from espnet.nets.hypotheses import Hypothesis
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.errors import UserError, did_you_mean
 from espnet.utils.options import parse_options, read_config

@@ -18,6 +18,7 @@ from espnet.nets.ctc_prefix_score import CTCPrefixScorer
 from espnet.nets.decode import make_search
 from espnet.nets.encoder_stream import EncoderStream
 from espnet.nets.search_options import SearchOptions
+from espnet.nets.search_rules import RULES, SearchRules
 from espnet.utils.options import add_options, read_config
 
 
@@ -35,8 +36,8 @@ class ASRInterface(torch.nn.Module, ABC):
         subsample_input: only every such frame of the input is used; the collator drops
             the others when it builds a batch.
         beside: scorers of other models, by name, for the search in validation.
-        minlen_of_output: ``--minlenratio`` with ``--api v1`` is a share of the longest
-            output, not of the encoder frames.
+        v1_rules: names in ``RULES`` of what ``--api v1`` stands for: when utterances
+            are decoded one at a time, and in batches.
     """
 
     Config: ClassVar[type]
@@ -44,7 +45,7 @@ class ASRInterface(torch.nn.Module, ABC):
     beside: Mapping[str, Scorer]
     eos: int
     subsample_input: int = 1
-    minlen_of_output: bool = True
+    v1_rules: ClassVar[tuple[str, str]] = ("v1", "v1 batch")
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,9 +117,8 @@ class ASRInterface(torch.nn.Module, ABC):
         rnnlm: Scorer | None = None,
     ) -> list[dict[str, Any]]:
         """The n-best outputs of one utterance; see :meth:`recognize_batch`."""
-        return self.recognize_batch([x], recog_args, char_list, rnnlm)[0]
+        return self._recognize([x], recog_args, rnnlm, batched=False)[0]
 
-    @torch.no_grad()
     def recognize_batch(
         self,
         xs: Sequence[Tensor | np.ndarray],
@@ -127,6 +127,8 @@ class ASRInterface(torch.nn.Module, ABC):
         rnnlm: Scorer | None = None,
     ) -> list[list[dict[str, Any]]]:
         """Search with the model's own scorers, as ESPnet1's models offer it.
+
+        With ``--api v1`` the rules are those of batches, see :attr:`v1_rules`.
 
         Args:
             xs: features (T, D) of each utterance.
@@ -137,15 +139,26 @@ class ASRInterface(torch.nn.Module, ABC):
         Returns:
             For each utterance, best first: ``{"yseq": [sos, ..., eos], "score": x}``.
         """
+        return self._recognize(xs, recog_args, rnnlm, batched=True)
+
+    def search_rules(self, api: str, batched: bool) -> SearchRules:
+        """The rules of a search of this model."""
+        return RULES[self.v1_rules[batched] if api == "v1" else api]
+
+    @torch.no_grad()
+    def _recognize(
+        self,
+        xs: Sequence[Tensor | np.ndarray],
+        recog_args: Namespace | SearchOptions,
+        rnnlm: Scorer | None,
+        batched: bool,
+    ) -> list[list[dict[str, Any]]]:
         scorers: dict[str, Scorer] = {**self.scorers()}
         if rnnlm is not None:
             scorers["lm"] = rnnlm
-        search = make_search(
-            scorers,
-            self.eos + 1,
-            read_config(SearchOptions, recog_args),
-            self.minlen_of_output,
-        )
+        options = read_config(SearchOptions, recog_args)
+        rules = self.search_rules(options.api, batched)
+        search = make_search(scorers, self.eos + 1, options, rules)
         outcomes = search(*self.encode_list(xs))
         return [[hyp.asdict() for hyp in outcome.nbest] for outcome in outcomes]
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from espnet.nets.hypotheses import INF, History, Outcome, Step
 from espnet.nets.scorer_interface import (
     BatchScorer,
     PartialScorer,
@@ -25,57 +24,11 @@ from espnet.nets.scorer_interface import (
 from espnet.nets.scorers.single import SingleScorer
 from espnet.nets.search_rules import RULES, SearchRules
 
-INF = float("inf")
 PREBEAM_RATIO = 1.5  # candidates that partial scorers see, per hypothesis of the beam
 END_LENGTHS = 3  # end detection: so many lengths in a row ...
 END_MARGIN = 10.0  # ... whose best hypothesis lies so far below the best of all
 
 Scorer = BatchScorer | PartialScorer | ScorerInterface | TransducerScorer
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """An output and its score.
-
-    Attributes:
-        yseq: start symbol, tokens and, unless it is a CTC path, end symbol. An output
-            that was cut at the longest length may show two end symbols, as in ESPnet1.
-        score: weighted sum of ``parts``.
-        parts: what each scorer gave, unweighted.
-    """
-
-    yseq: list[int]
-    score: float
-    parts: dict[str, float] = field(default_factory=dict)
-
-    def asdict(self) -> dict[str, Any]:
-        """The form that ``recognize`` returns."""
-        return {"yseq": self.yseq, "score": self.score}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a search found for one utterance.
-
-    Attributes:
-        nbest: hypotheses, best first; at least one.
-        frames: encoder frames.
-        longest: the limit of the output, in tokens; below 0 if there is none.
-        shortest: likewise the least.
-        ended: hypotheses that ended in all.
-    """
-
-    nbest: list[Hypothesis]
-    frames: int
-    longest: int
-    shortest: int
-    ended: int
-
-    @property
-    def cut(self) -> bool:
-        """True if the best output had to end at the limit."""
-        yseq = self.nbest[0].yseq
-        return 0 < self.longest == len(yseq) - 2 and yseq[-2] != yseq[-1]
 
 
 class BeamSearch:
@@ -178,7 +131,10 @@ class BeamSearch:
         beams = _Beams(self, memory, lengths, limits)
         while len(beams.active):
             beams.step()
-        found = beams.history.nbest(self.nbest, self.names, self.sos, self.eos)
+        by_length = self.rules.score_per_symbol and "ctc" not in self.names
+        found = beams.history.nbest(
+            self.nbest, self.names, self.sos, self.eos, by_length
+        )
         return [
             Outcome(nbest, count, longest, shortest, ended)
             for (nbest, ended), count, (longest, shortest) in zip(
@@ -211,37 +167,29 @@ class _Beams:
         scores[:, 0] = 0.0  # one empty hypothesis; the other places are vacant
         self.scores = scores
         self.parts = scores.new_zeros(batch, beam, len(search.names))
-        self.history = _History(batch, beam, self.last_step)
+        self.frames = lengths.to(device)
+        self.history = History(batch)
         self.best = scores.new_full((batch,), -INF)  # of the ended ones
         self.best_at: list[Tensor] = []  # the same by the step of their end
 
     def step(self) -> None:
         """Append a token to every hypothesis, file the ended ones, drop the done."""
-        search = self.search
-        scores, rows, tokens, gains = self._extend()
-        parts = self.parts.flatten(0, 1)[rows] + gains
-        running = scores > -INF
+        given, chosen = self._score()
+        file_ends = (
+            self._with_ends_beside
+            if self.search.rules.ends_beside
+            else self._with_ends_within
+        )
+        step, rows = file_ends(given, chosen)
+        self.history.add(step)
         at_limit = (self.last_step == self.now)[self.active]
-        ends = running & ((tokens == search.eos) | at_limit[:, None])
-        scores, parts = self._add_finals(scores, parts, rows, ends)
-        allowed = (self.first_end <= self.now)[self.active]
-        ended = scores.masked_fill(~(ends & allowed[:, None]), -INF)
-        self.history.add(self.active, tokens, rows, ended, parts)
-        self.scores = scores.masked_fill(ends, -INF)
-        self.parts = parts
-        done = at_limit | (self.scores == -INF).all(1) | self._end_detected(ended)
-        self._go_on(~done, rows, tokens)
+        done = at_limit | (self.scores == -INF).all(1) | self._end_detected(step.ended)
+        self._go_on(~done, rows, step.tokens[:, : self.search.beam_size])
         self.now += 1
 
-    def _extend(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The best K continuations of each utterance.
-
-        Returns:
-            Scores (B', K), -inf for vacant places; the rows (B', K) of the hypotheses
-            that they continue; their tokens (B', K); what each of the S scorers added
-            (B', K, S).
-        """
-        search, beam = self.search, self.search.beam_size
+    def _score(self) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What each scorer gives (N, C), and the tokens that it is for; None: all."""
+        search = self.search
         given: dict[str, Tensor] = {}
         for name, scorer in search.full.items():
             values, self.states[name] = scorer.score(self.tokens, self.states[name])
@@ -249,14 +197,111 @@ class _Beams:
             given[name] = values.to(torch.promote_types(values.dtype, torch.float32))
         chosen = None
         if search.prebeam:
-            size = int(PREBEAM_RATIO * beam)
-            chosen = top_k(self._weighted(given, search.prebeam), size)[1]
+            chosen = self._candidates(given)
             given = {name: values.gather(1, chosen) for name, values in given.items()}
         for name, partial in search.partial.items():
             given[name], self.states[name] = partial.score_partial(
                 self.tokens, self.states[name], chosen
             )
+        return given, chosen
+
+    def _candidates(self, given: Mapping[str, Tensor]) -> Tensor:
+        """The tokens that partial scorers see (N, C)."""
+        search = self.search
+        values = self._weighted(given, search.prebeam)
+        size = int(PREBEAM_RATIO * search.beam_size)
+        if not search.rules.ends_beside:
+            return top_k(values, size)[1]
+        for scorer in search.partial.values():
+            if scorer.blank is not None:
+                values[:, scorer.blank] = -INF
+        chosen = top_k(values, size)[1]
+        return torch.cat((chosen, chosen.new_full((len(chosen), 1), search.eos)), 1)
+
+    def _with_ends_within(
+        self, given: dict[str, Tensor], chosen: Tensor | None
+    ) -> tuple[Step, Tensor]:
+        """A step in which ends compete with all other tokens for the beam.
+
+        Returns:
+            The step, and the rows (B', K) of the hypotheses that were continued.
+        """
+        local = self._weighted(given, self.search.names)
+        scores, rows, tokens, gains = self._extend(local, given, chosen)
+        parts = self.parts.flatten(0, 1)[rows] + gains
+        at_limit = (self.last_step == self.now)[self.active][:, None]
+        ends = (scores > -INF) & ((tokens == self.search.eos) | at_limit)
+        scores, parts = self._add_finals(scores, parts, rows, ends)
+        allowed = (self.first_end <= self.now)[self.active][:, None]
+        ended = scores.masked_fill(~(ends & allowed), -INF)
+        self.scores, self.parts = scores.masked_fill(ends, -INF), parts
+        forced = at_limit.expand_as(tokens)
+        parents = rows % self.search.beam_size
+        return Step(self.active, tokens, parents, ended, parts, forced), rows
+
+    def _with_ends_beside(
+        self, given: dict[str, Tensor], chosen: Tensor | None
+    ) -> tuple[Step, Tensor]:
+        """A step in which ends have places of their own, if they are good enough.
+
+        Hypothesis j of the old beam ends where that beats the worst one of the new
+        beam; otherwise, at the limit, hypothesis j of the new beam ends.
+        """
+        search, beam = self.search, self.search.beam_size
+        place = search.eos if chosen is None else -1
+        gain = torch.stack([given[name][:, place] for name in search.names], -1)
         local = self._weighted(given, search.names)
+        end = self.scores + local[:, place].view_as(self.scores)
+        is_end = torch.arange(local.shape[1], device=end.device) == search.eos
+        local = local.masked_fill(
+            is_end if chosen is None else chosen == search.eos, -INF
+        )
+        scores, rows, tokens, gains = self._extend(local, given, chosen)
+        parts = self.parts.flatten(0, 1)[rows] + gains
+        beats = end > scores[:, -1:].masked_fill(tokens[:, -1:] == search.eos, -INF)
+        cut = (self.last_step == self.now)[self.active][:, None]
+        cut = cut | (tokens == search.eos)  # nothing can follow: ended where they are
+        own_rows = torch.arange(len(tokens) * beam, device=end.device).view_as(rows)
+        end_rows = torch.where(beats, own_rows, rows)
+        end_tokens = tokens.masked_fill(beats, search.eos)
+        ended = torch.where(beats, end, scores.masked_fill(~cut, -INF))
+        end_parts = torch.where(
+            beats[..., None], self.parts + gain.view_as(self.parts), parts
+        )
+        too_long = beats & (self.now >= self.frames[self.active])[:, None]
+        allowed = (self.first_end <= self.now)[self.active][:, None] & ~too_long
+        ends = allowed & (ended > -INF)
+        ended, end_parts = self._add_finals(ended, end_parts, end_rows, ends)
+        step = Step(
+            self.active,
+            torch.cat((tokens, end_tokens), 1),
+            torch.cat((rows, end_rows), 1) % beam,
+            torch.cat(
+                (torch.full_like(ended, -INF), ended.masked_fill(~ends, -INF)), 1
+            ),
+            torch.cat((parts, end_parts), 1),
+            torch.cat((tokens, end_tokens), 1) != search.eos,
+        )
+        stuck = (tokens == search.eos).all(1, keepdim=True)
+        self.scores, self.parts = scores.masked_fill(stuck, -INF), parts
+        return step, rows
+
+    def _extend(
+        self, local: Tensor, given: Mapping[str, Tensor], chosen: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The best K continuations of each utterance.
+
+        Args:
+            local: weighted scores of the next tokens (N, C).
+            given: the same of each scorer.
+            chosen: the tokens (N, C); None for all.
+
+        Returns:
+            Scores (B', K), -inf for vacant places; the rows (B', K) of the hypotheses
+            that they continue; their tokens (B', K); what each of the S scorers added
+            (B', K, S).
+        """
+        search, beam = self.search, self.search.beam_size
         best, places = top_k(local, min(beam, local.shape[1]))  # (N, C)
         joint = (self.scores.view(-1, 1) + best).view(*self.scores.shape[:1], -1)
         joint = joint.masked_fill(joint.isnan(), -INF)
@@ -307,7 +352,8 @@ class _Beams:
         self.best = torch.maximum(self.best, best_now)
         # lengths i, i-1, i-2 with start and end symbol: ended two steps and more ago
         first = self.now - 1 - END_LENGTHS
-        if self.search.maxlenratio != 0 or first < 0:
+        detects = self.search.maxlenratio == 0 or self.search.rules.always_detects_end
+        if not detects or first < 0:
             return torch.zeros_like(self.active, dtype=torch.bool)
         past = torch.stack(self.best_at[first : first + END_LENGTHS])
         far = (past > -INF) & (past < self.best - END_MARGIN)
@@ -327,63 +373,6 @@ class _Beams:
             self.states[name] = scorer.select(
                 self.states[name], rows.flatten(), self.tokens
             )
-
-
-class _History:
-    """Back-pointers and the hypotheses that ended, step by step."""
-
-    def __init__(self, batch: int, beam: int, last_step: Tensor) -> None:
-        self.batch = batch
-        self.beam = beam
-        self.last_step = last_step
-        self.steps: list[tuple[Tensor, ...]] = []
-
-    def add(
-        self, active: Tensor, tokens: Tensor, rows: Tensor, ended: Tensor, parts: Tensor
-    ) -> None:
-        """File a step of the utterances ``active`` (B',); the rest is (B', K[, S])."""
-        self.steps.append((active, tokens, rows % self.beam, ended, parts))
-
-    def _table(self, item: int, empty: float) -> np.ndarray:
-        """One item of all steps (steps, B, K[, S])."""
-        like = self.steps[0][item]
-        shape = (len(self.steps), self.batch, *like.shape[1:])
-        table = like.new_full(shape, empty)
-        for i, step in enumerate(self.steps):
-            table[i, step[0]] = step[item]
-        return table.cpu().numpy()
-
-    def nbest(
-        self, count: int, names: Sequence[str], sos: int, eos: int
-    ) -> list[tuple[list[Hypothesis], int]]:
-        """The best ended hypotheses and the number of all, for each utterance."""
-        tokens, parents = self._table(1, 0), self._table(2, 0)
-        ended, parts = self._table(3, -INF), self._table(4, 0.0)
-        last_step = self.last_step.tolist()
-        found = []
-        for b in range(self.batch):
-            scores = ended[:, b].flatten()  # earlier ends first, so they win a tie
-            order = np.argsort(-scores, kind="stable")[:count]
-            hypotheses = []
-            for place in order[scores[order] > -INF].tolist():
-                step, slot = divmod(place, self.beam)
-                end = [eos] if step == last_step[b] else []
-                part = dict(zip(names, parts[step, b, slot].tolist(), strict=True))
-                yseq = _trace(tokens[:, b], parents[:, b], step, slot)
-                hypotheses.append(
-                    Hypothesis([sos, *yseq, *end], float(scores[place]), part)
-                )
-            found.append((hypotheses, int((scores > -INF).sum())))
-        return found
-
-
-def _trace(tokens: np.ndarray, parents: np.ndarray, step: int, slot: int) -> list[int]:
-    """The tokens that lead to ``slot`` after ``step``; tables are (steps, K)."""
-    found = []
-    for i in range(step, -1, -1):
-        found.append(int(tokens[i, slot]))
-        slot = parents[i, slot]
-    return found[::-1]
 
 
 def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:

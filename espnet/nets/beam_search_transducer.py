@@ -7,7 +7,8 @@ import logging
 import torch
 from torch import Tensor
 
-from espnet.nets.beam_search import Hypothesis, Outcome, Scorer
+from espnet.nets.beam_search import Scorer
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.scorer_interface import (
     BatchScorer,
     ScorerInterface,

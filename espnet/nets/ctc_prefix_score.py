@@ -91,7 +91,7 @@ class CTCPrefixScorer(PartialScorer):
     def __init__(self, ctc: LogSoftmax, eos: int, blank: int = 0) -> None:
         self.ctc = ctc
         self.eos = eos
-        self.blank = blank
+        self.blank: int = blank
 
     def start(self, memory: Tensor, lengths: Tensor, beam: int) -> CTCState:
         """The empty prefix: only blanks have been read."""

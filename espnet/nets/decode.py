@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from espnet.nets.beam_search import BeamSearch, Hypothesis, Outcome, Scorer
+from espnet.nets.beam_search import BeamSearch, Scorer
 from espnet.nets.beam_search_transducer import TransducerSearch
 from espnet.nets.ctc_best_path import ctc_best_path
 from espnet.nets.ctc_prefix_score import CTCPrefixScorer
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.scorer_interface import TransducerScorer
 from espnet.nets.scorers.length_bonus import LengthBonus
 from espnet.nets.search_options import SearchOptions
-from espnet.nets.search_rules import RULES
+from espnet.nets.search_rules import RULES, SearchRules
 from espnet.utils.errors import UserError
 
 
@@ -38,7 +38,7 @@ def make_search(
     scorers: Mapping[str, Scorer],
     vocabulary: int,
     options: SearchOptions,
-    minlen_of_output: bool = True,
+    rules: SearchRules | None = None,
 ) -> Search:
     """The search that options describe.
 
@@ -47,7 +47,7 @@ def make_search(
             ``transducer``; perhaps ``lm`` and ``ngram``.
         vocabulary: number of tokens V; V - 1 is start and end symbol.
         options: what the user chose.
-        minlen_of_output: with ``--api v1``, see :class:`SearchRules`.
+        rules: None for those of ``--api``.
 
     Raises:
         UserError: CTC has a weight, but the model has no CTC.
@@ -55,6 +55,35 @@ def make_search(
     transducer = scorers.get("transducer")
     if isinstance(transducer, TransducerScorer):
         return TransducerSearch(transducer, options, scorers.get("lm"))
+    weights = choose_weights(scorers, options)
+    ctc = scorers.get("ctc")
+    has_lm = any(weights[name] for name in ("lm", "ngram") if name in scorers)
+    is_best_path = weights["ctc"] == 1.0 and options.api == "v1" and not has_lm
+    warn_of_unused(options, is_best_path)
+    if is_best_path and isinstance(ctc, CTCPrefixScorer):
+        return BestPathSearch(ctc, sos=vocabulary - 1)
+    return BeamSearch(
+        {**scorers, "length_bonus": LengthBonus(vocabulary)},
+        weights,
+        vocabulary=vocabulary,
+        sos=vocabulary - 1,
+        eos=vocabulary - 1,
+        beam_size=options.beam_size,
+        nbest=options.nbest,
+        maxlenratio=options.maxlenratio,
+        minlenratio=options.minlenratio,
+        rules=rules or RULES[options.api],
+    )
+
+
+def choose_weights(
+    scorers: Mapping[str, Scorer], options: SearchOptions
+) -> dict[str, float]:
+    """The weight of each scorer, by name.
+
+    Raises:
+        UserError: CTC has a weight, but the model has no CTC.
+    """
     ctc_weight = options.ctc_weight
     if "decoder" not in scorers and ctc_weight != 1.0:
         logging.info("the model is CTC only (mtlalpha 1): --ctc-weight becomes 1.0")
@@ -64,17 +93,18 @@ def make_search(
             f"--ctc-weight: {ctc_weight} needs CTC, but the model was trained without "
             f"it (mtlalpha 0); use --ctc-weight 0.0"
         )
-    weights = {
+    return {
         "decoder": 1.0 - ctc_weight,
         "ctc": ctc_weight,
         "lm": options.lm_weight,
         "ngram": options.ngram_weight,
         "length_bonus": options.penalty,
     }
-    ctc = scorers.get("ctc")
-    has_lm = any(weights[name] for name in ("lm", "ngram") if name in scorers)
-    is_best_path = ctc_weight == 1.0 and options.api == "v1" and not has_lm
-    if is_best_path and isinstance(ctc, CTCPrefixScorer):
+
+
+def warn_of_unused(options: SearchOptions, is_best_path: bool) -> None:
+    """Say which options do not do what their values seem to ask for."""
+    if is_best_path:
         if options.beam_size > 1 or options.nbest > 1:
             logging.info(
                 "--ctc-weight 1.0 with --api v1 is CTC best path decoding, which has "
@@ -83,7 +113,7 @@ def make_search(
                 options.beam_size,
                 options.nbest,
             )
-        return BestPathSearch(ctc, sos=vocabulary - 1)
+        return
     if options.api == "v1" and (options.maxlenratio <= -2 or options.minlenratio < 0):
         logging.warning(
             "with --api v1, --maxlenratio %g and --minlenratio %g allow one token and "
@@ -96,21 +126,6 @@ def make_search(
             "--ctc-window-margin %d has no effect: CTC scores all frames",
             options.ctc_window_margin,
         )
-    rules = RULES[options.api]
-    if not minlen_of_output:
-        rules = replace(rules, minlen_of_output=False)
-    return BeamSearch(
-        {**scorers, "length_bonus": LengthBonus(vocabulary)},
-        weights,
-        vocabulary=vocabulary,
-        sos=vocabulary - 1,
-        eos=vocabulary - 1,
-        beam_size=options.beam_size,
-        nbest=options.nbest,
-        maxlenratio=options.maxlenratio,
-        minlenratio=options.minlenratio,
-        rules=rules,
-    )
 
 
 class BestPathSearch:

@@ -88,7 +88,13 @@ class BatchScorer(ABC):
 
 
 class PartialScorer(ABC):
-    """A score that is computed for a few candidate tokens only, such as CTC's."""
+    """A score that is computed for a few candidate tokens only, such as CTC's.
+
+    Attributes:
+        blank: a token that it makes impossible, or None.
+    """
+
+    blank: int | None = None
 
     @abstractmethod
     def start(self, memory: Tensor, lengths: Tensor, beam: int) -> Any:

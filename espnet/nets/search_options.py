@@ -19,8 +19,8 @@ class SearchOptions:
 
     api: str = option(
         "v1",
-        "rules for lengths and for --ctc-weight 1.0 without a language model (v1: best "
-        "path, v2: prefix search)",
+        "rules for ends, lengths and for --ctc-weight 1.0 without a language model "
+        "(v1: best path, v2: prefix search)",
         choices=APIS,
     )
     nbest: int = option(1, "hypotheses kept of each utterance")

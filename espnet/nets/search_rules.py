@@ -1,11 +1,11 @@
-"""The rules of ESPnet1's two searches, ``--api v1`` and ``v2``, where they differ.
+"""The rules of ESPnet1's searches, ``--api v1`` and ``v2``, where they differ.
 
 For users they are told in doc/decoding.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,20 @@ class SearchRules:
         minlen_counts_ends: start and end symbol count for the shortest output.
         negative_is_length: a negative ratio is a number of tokens; otherwise a negative
             ``maxlenratio`` allows one token and a negative ``minlenratio`` any length.
+        ends_beside: an end takes no place of the beam: a copy of the hypothesis ends if
+            that beats the worst one that goes on. What partial scorers make impossible
+            is no candidate of theirs, and the end always is one.
+        always_detects_end: even if ``maxlenratio`` is not 0.
+        score_per_symbol: without CTC, final scores are divided by the length.
     """
 
     prebeam: tuple[str, ...] = ()
     minlen_of_output: bool = False
     minlen_counts_ends: bool = False
     negative_is_length: bool = True
+    ends_beside: bool = False
+    always_detects_end: bool = False
+    score_per_symbol: bool = False
 
     def limits(
         self, frames: int, maxlenratio: float, minlenratio: float
@@ -50,12 +58,20 @@ class SearchRules:
         return shortest - 1 if self.minlen_counts_ends else shortest
 
 
+_V1_RNN = SearchRules(
+    prebeam=("decoder",),
+    minlen_of_output=True,
+    minlen_counts_ends=True,
+    negative_is_length=False,
+)
 RULES = {
-    "v1": SearchRules(
-        prebeam=("decoder",),
-        minlen_of_output=True,
-        minlen_counts_ends=True,
+    "v1": _V1_RNN,  # RNN models, --batchsize 0
+    "v1 batch": SearchRules(  # RNN models, --batchsize 1 and more
         negative_is_length=False,
+        ends_beside=True,
+        always_detects_end=True,
+        score_per_symbol=True,
     ),
+    "v1 transformer": replace(_V1_RNN, minlen_of_output=False),
     "v2": SearchRules(),
 }

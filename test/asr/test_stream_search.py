@@ -15,7 +15,7 @@ from torch import Tensor
 from espnet.asr.recog import recognize
 from espnet.asr.recog_options import RecogOptions
 from espnet.asr.stream_search import SegmentCutter, Streaming
-from espnet.nets.beam_search import Hypothesis, Outcome
+from espnet.nets.hypotheses import Hypothesis, Outcome
 from espnet.nets.pytorch_backend.e2e_asr import E2E
 from espnet.nets.pytorch_backend.e2e_asr_transformer import E2E as Transformer
 from espnet.nets.search_options import SearchOptions
@@ -64,7 +64,7 @@ def test_window_mode_equals_whole_utterances(
     subsample = "1_2_1" if etype == "grup" else "1"
     options = {**SIZES, "etype": etype, "subsample": subsample}
     model = write_model(tmp_path, **options)
-    whole = decode(corpus, model)
+    whole = decode(corpus, model, batchsize=0)
     found = decode(corpus, model, streaming_mode="window", streaming_window=window)
     assert list(found) == list(whole)
     for utt, result in found.items():
@@ -92,7 +92,7 @@ def test_segment_mode(corpus: Path, tmp_path: Path, mode: str) -> None:
         "joint": HYBRID,
     }[mode]
     model = write_model(tmp_path, **SIZES, etype="lstm")
-    whole = decode(corpus, model, search)
+    whole = decode(corpus, model, search, batchsize=0)
     margins = {"streaming_onset_margin": 99, "streaming_offset_margin": 99}
     found = decode(
         corpus,

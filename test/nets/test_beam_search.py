@@ -6,6 +6,7 @@ import json
 import logging
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from espnet.nets.beam_search import BeamSearch, Outcome, top_k
+from espnet.nets.beam_search import BeamSearch, top_k
 from espnet.nets.ctc_prefix_score import CTCPrefixScorer
 from espnet.nets.decode import make_search
+from espnet.nets.hypotheses import Outcome
 from espnet.nets.scorer_interface import BatchScorer, ScorerInterface
 from espnet.nets.scorers.length_bonus import LengthBonus
 from espnet.nets.search_options import SearchOptions
+from espnet.nets.search_rules import RULES
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 
@@ -170,6 +173,63 @@ def plain_search(
     return sorted(ended, key=lambda hyp: -hyp[1])[: o.nbest]
 
 
+def plain_batch_search(
+    h: Tensor, decoder: Bigram, lm: Bigram, o: SearchOptions
+) -> list[tuple[list[int], float]]:
+    """ESPnet1's search of RNN models with --batchsize 1, as the specification words it:
+    an end is no continuation, but a copy of the hypothesis that is put aside."""
+    frames, share = len(h), o.ctc_weight
+    maxlen = frames if o.maxlenratio == 0 else max(1, int(o.maxlenratio * frames))
+    minlen = int(o.minlenratio * frames)
+    psi = prefix_scores(h)
+    running: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+    ended: list[tuple[list[int], float]] = []
+    for i in range(maxlen):
+        longer: list[tuple[tuple[int, ...], float]] = []
+        ends: list[tuple[tuple[int, ...], float]] = []
+        for y, score in running:
+            last = torch.tensor(y[-1] if y else EOS)
+            dec, low = decoder.logits(last, h[0]), lm.logits(last, h[0])
+            full = ((1 - share) * dec + o.lm_weight * low).tolist()
+            if share > 0:
+                full[0] = -INF
+            chosen = sorted(range(V), key=lambda c: -full[c])
+            if 0 < share < 1:
+                chosen = chosen[: int(1.5 * o.beam_size)]
+            for c in {*chosen, EOS}:
+                total = score + full[c]
+                if share > 0:
+                    total += share * (psi((*y, c)) - psi(y))
+                if c == EOS:
+                    ends.append((y, total))
+                elif total > -INF:
+                    longer.append(((*y, c), total))
+        running = sorted(longer, key=lambda hyp: -hyp[1])[: o.beam_size]
+        full_beam = len(running) == o.beam_size
+        worst = running[-1][1] if full_beam else -INF
+        bonus = o.penalty * (i + 1)
+        for j in range(o.beam_size if i >= minlen else 0):
+            if j < len(ends) and ends[j][1] > worst:
+                if i + 1 <= frames:
+                    ended.append(([EOS, *ends[j][0], EOS], ends[j][1] + bonus))
+            elif i == maxlen - 1 and j < len(running):
+                y, score = running[j]
+                ended.append(([EOS, *y, EOS], score + bonus))
+        best = max((s for _, s in ended), default=-INF)
+        far = [
+            max((s for y, s in ended if len(y) == i - m), default=INF) < best - 10
+            for m in range(3)
+        ]
+        if not running or all(far):
+            break
+    if not ended:  # here ESPnet1 gave up: an empty output of score -inf
+        lower = max(0.0, o.minlenratio - 0.1)
+        return plain_batch_search(h, decoder, lm, replace(o, minlenratio=lower))
+    if share == 0:
+        ended = [(y, score / len(y)) for y, score in ended]
+    return sorted(ended, key=lambda hyp: -hyp[1])[: o.nbest]
+
+
 def as_pairs(outcome: Outcome) -> list[tuple[list[int], float]]:
     return [(h.yseq, h.score) for h in outcome.nbest]
 
@@ -222,6 +282,33 @@ def test_equals_a_plain_search(api: str, case: dict[str, float], beam: int) -> N
         expected = plain_search(h[:n], decoder, lm, options, options.minlenratio)
         assert_same(as_pairs(outcome), expected)
         alone = make_search(scorers, V, options)(h[None, :n], torch.tensor([n]))[0]
+        assert_same(as_pairs(alone), expected)
+
+
+BATCH_SEARCHES = [
+    name
+    for name, case in CASES.items()
+    if case.get("ctc_weight") != 1.0
+    and "negative" not in name
+    and "minimum" not in name
+] + ["CTC and language model"]
+
+
+@pytest.mark.parametrize("beam", [1, 2, 3, 10])
+@pytest.mark.parametrize("name", BATCH_SEARCHES)
+def test_rules_of_batches_equal_a_plain_search(name: str, beam: int) -> None:
+    """All n-best lists, in a padded batch and alone."""
+    options = SearchOptions(
+        api="v1", beam_size=beam, nbest=4, **{"lm_weight": 0.0, **CASES[name]}
+    )
+    decoder, lm = Bigram(1), Bigram(2)
+    scorers = {"decoder": decoder, "lm": lm, "ctc": CTCPrefixScorer(Given(), EOS)}
+    search = make_search(scorers, V, options, RULES["v1 batch"])
+    hs, lengths = memory()
+    for h, n, outcome in zip(hs, LENGTHS, search(hs, lengths), strict=True):
+        expected = plain_batch_search(h[:n], decoder, lm, options)
+        assert_same(as_pairs(outcome), expected)
+        alone = search(h[None, :n], torch.tensor([n]))[0]
         assert_same(as_pairs(alone), expected)
 
 
@@ -437,7 +524,14 @@ def test_golden(name: str, golden: Path) -> None:
     for search in searches:
         args = Namespace(api=search["api"], **search["options"])
         hyps = search["hyps"]
-        found = model.recognize_batch([arrays[f"{utt}/x"] for utt in hyps], args)
+        xs = [arrays[f"{utt}/x"] for utt in hyps]
+        rules = model.search_rules(search["api"], batched=False)
+        options = SearchOptions(api=search["api"], **search["options"])
+        run = make_search(model.scorers(), odim, options, rules)
+        found = [
+            [hyp.asdict() for hyp in outcome.nbest]
+            for outcome in run(*model.encode_list(xs))
+        ]
         for (utt, expected), got in zip(hyps.items(), found, strict=True):
             assert [h["yseq"] for h in got] == [h["yseq"] for h in expected], utt
             for one, other in zip(got, expected, strict=True):

@@ -50,7 +50,7 @@ class E2E(ASRInterface):
     """
 
     Config: ClassVar[type[TransformerOptions]] = TransformerOptions
-    minlen_of_output = False
+    v1_rules: ClassVar[tuple[str, str]] = ("v1 transformer", "v1 transformer")
 
     def __init__(self, idim: int, odim: int, args: Namespace) -> None:
         super().__init__()
