@@ -182,6 +182,8 @@ def test_scp2json(stdout_of: Call, error_of: Call) -> None:
     text = stdout_of("scp2json.py", "--key", "text", stdin="u2 Ä  B\nu1\n")
     assert utts_of(text) == {"u2": {"text": "Ä B"}, "u1": {"text": ""}}
     assert "Ä" in text
+    text = stdout_of("scp2json.py", "--key", "text", stdin="u\u00a01 a\u3000b  c\n")
+    assert utts_of(text) == {"u\u00a01": {"text": "a\u3000b c"}}
     assert "--key NAME is missing" in error_of("scp2json.py", stdin="a b\n")
     words = error_of("scp2json.py", "-k", "t", stdin="a b\na c\n")
     assert "stdin:2: 'a' is in line 1 already" in words
@@ -298,6 +300,8 @@ def test_json2trn_errors(tmp_path: Path, error_of: Call) -> None:
     files = ("--refs", "r", "--hyps", "h")
     two = error_of(*command, "--num-spkrs", 2, *files)
     assert "--refs: 1 files for 2 speakers; give one for each" in two
+    more = error_of("json2trn_wo_dict.py", "data.json", *files, "h2")
+    assert "--hyps: 2 files for 1 speakers; give one for each" in more
     write(tmp_path, units="<unk> 1\n<space> 2\n")
     words = error_of(*command, *files)
     assert "data.json: utterance 's-1-b': units: has no token 5, only 0 to 3" in words

@@ -10,16 +10,17 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from espnet.asr.bundle import named_models
+from espnet.asr.wav_options import changes, parse_wav_options
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.files import atomic_write
 from espnet.utils.lines import read_lines
 from espnet.utils.log import setup_logging
-from espnet.utils.options import OptionParser, option, parse_options
+from espnet.utils.options import option, parse_options
 
 if TYPE_CHECKING:
     from espnet.asr.align_corpus import Segment
@@ -36,14 +37,9 @@ NOT_NEEDED = {
 
 @dataclass(frozen=True, kw_only=True)
 class AlignWavOptions:
-    """Options of asr_align_wav.sh."""
+    """Options of asr_align_wav.sh besides those of the recogniser."""
 
-    models: str = option(
-        "", "the recogniser: an archive of pack_model.sh, or exp/<name>"
-    )
-    align_model: str = option("", "its weights, instead of those of --models")
-    cmvn: str = option("", "its CMVN statistics, likewise")
-    do_delta: bool | None = option(None, "whether its features have deltas")
+    align_model: str = option("", "weights, instead of those of --models")
     align_config: str = option("", "YAML file with options of asr_align.py")
     align_dir: str = option("align", "folder of the results")
     forced: bool = option(False, "the text covers the whole recording")
@@ -55,9 +51,6 @@ class AlignWavOptions:
     )
     min_window_size: int = option(8000, "as in asr_align.py")
     scoring_length: int = option(30, "as in asr_align.py")
-    backend: str = option("pytorch", "only pytorch is built", choices=("pytorch",))
-    ngpu: int = option(0, "0: CPU, 1: GPU")
-    verbose: int = option(1, "0: warnings, 1: what happens, 2: details")
     stage: int = option(-1, "up to 4: align; above: nothing")
     stop_stage: int = option(100, "below 4: only look at the files")
     python: str = option("", f"not needed: {NOT_NEEDED['python']}")
@@ -69,17 +62,12 @@ class AlignWavOptions:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write aligned_segments, aligned_segments_clean and words.ctm."""
-
-    def positionals(parser: OptionParser, _: Namespace) -> None:
-        parser.add_argument("wav", help="a recording: wav, flac, ogg, mp3, sph")
-        parser.add_argument("text", help="what is said, or a file of such lines")
-
-    args = parse_options(
-        [AlignWavOptions],
+    args = parse_wav_options(
+        AlignWavOptions,
         argv,
         prog="asr_align_wav.sh",
         description=__doc__ or "",
-        more=positionals,
+        text="what is said, or a file of such lines",
     )
     setup_logging(args.verbose)
     for name, reason in NOT_NEEDED.items():
@@ -115,11 +103,7 @@ def align_wav(path: str, folder: Path, args: Namespace) -> None:
     from espnet.asr.pack import opened_bundle
     from espnet.asr.words import write_ctm
 
-    given: dict[str, Any] = {"model": args.align_model, "cmvn": args.cmvn}
-    given = {key: value for key, value in given.items() if value}
-    if args.do_delta is not None:
-        given["do_delta"] = args.do_delta
-    with opened_bundle(path, given) as bundle:
+    with opened_bundle(path, changes(args, args.align_model)) as bundle:
         argv = ["--model", bundle.model, "--data-json", "-", "--output", "-"]
         argv += ["--utt-text", str(folder / "utt_text"), "--ngpu", str(args.ngpu)]
         argv += ["--min-window-size", str(args.min_window_size)]

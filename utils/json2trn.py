@@ -10,41 +10,25 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from espnet.data.manifest import read_utts
-from espnet.scoring.trn import from_results, of_speaker, write_trn
+from espnet.scoring.trn import from_results, of_speaker, speaker_files, write_sides
 from espnet.text.dictionary import Dictionary
-from espnet.utils.errors import UserError, run_command
-from espnet.utils.options import OptionParser
-
-
-def parser() -> OptionParser:
-    parser = OptionParser("json2trn.py", __doc__ or "")
-    add = parser.add_argument
-    add("json", help="recognition JSON")
-    add("dict", help="dictionary of the model")
-    add("--num-spkrs", type=int, default=1, help="speakers in an utterance")
-    add("--refs", nargs="+", required=True, help="a file for each speaker")
-    add("--hyps", nargs="+", required=True, help="a file for each speaker")
-    return parser
+from espnet.utils.errors import run_command
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Lines are 'tokens (speaker-utterance)'."""
-    args = parser().parse_args(sys.argv[1:] if argv is None else argv)
-    for name, files in (("refs", args.refs), ("hyps", args.hyps)):
-        if len(files) != args.num_spkrs:
-            raise UserError(
-                f"--{name}: {len(files)} files for {args.num_spkrs} speakers; "
-                "give one for each"
-            )
+    args = speaker_files(
+        "json2trn.py", __doc__ or "", argv, dict="dictionary of the model"
+    )
     dictionary = Dictionary.load(args.dict)
     utts = read_utts(args.json)
-    written = []
-    for speaker, paths in enumerate(zip(args.refs, args.hyps, strict=True)):
+    refs, hyps = [], []
+    for speaker in range(args.num_spkrs):
         chosen = of_speaker(utts, args.json, speaker) if args.num_spkrs > 1 else utts
-        sides = from_results(chosen, dictionary, args.json)
-        written += zip(sides, paths, strict=True)
-    for lines, path in written:
-        write_trn(lines, path)
+        said, found = from_results(chosen, dictionary, args.json)
+        refs.append(said)
+        hyps.append(found)
+    write_sides(args, refs, hyps)
 
 
 if __name__ == "__main__":

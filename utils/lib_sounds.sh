@@ -1,16 +1,36 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154 # of variables that are found by name
 # The common part of the scripts that store something of each recording of a data
-# directory: make_fbank.sh, make_stft.sh, dump_pcm.sh. They set `kind`, `usage`, the
-# default `filetype`, `compress` and `write_utt2num_frames`, and the variables that
-# `flags` lists, which become the options of `program`.
+# directory: make_fbank.sh, make_stft.sh, dump_pcm.sh. They set `kind`, `own_help`, and the
+# variables that `flags` lists, which become options of `program`. dump_pcm.sh also sets
+# that and the defaults of the options that all have; for spectra these are here.
 
 # shellcheck source=utils/lib_jobs.sh
 . "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/lib_jobs.sh"
 
+if [ "${kind:?}" != pcm ]; then
+    program=compute-${kind}-feats.py
+    flags+=(fs n_fft n_shift win_length window normalize)
+    fs=
+    n_fft=1024
+    n_shift=512
+    win_length=
+    window=hann
+    normalize=16
+    filetype=mat
+    compress=true
+    write_utt2num_frames=true
+    verbose=0
+    own_help="
+  --fs HZ                      convert to this sampling rate; none: keep${own_help}
+  --n-fft N, --n-shift N       length of the transform (${n_fft}), step between frames (${n_shift})
+  --win-length N               length of the window; none: n-fft
+  --window hann|hamming        its shape (${window})
+  --filetype mat|hdf5          kind of archive (${filetype})"
+fi
 nj=4
 cmd=run.pl
-# shellcheck disable=SC2034 # read by parse_options.sh
-help_message="${usage:?}
+help_message="Usage: $0 [options] DATA [LOGDIR [OUTDIR]]${own_help}
+  --verbose N                  1: logs say what is done (${verbose})
   --nj N                       number of jobs (${nj})
   --cmd COMMAND                how to run them (${cmd})
   --compress true|false        lossy compression of mat, gzip of hdf5 (${compress:?})
@@ -35,7 +55,7 @@ fi
 rm -f "${data}/filetype"
 
 options=()
-for flag in "${flags[@]}"; do
+for flag in "${flags[@]}" verbose; do
     [ -z "${!flag}" ] || options+=("--${flag//_/-}" "${!flag}")
 done
 listed=${data}/wav.scp

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import shutil
 import sys
@@ -38,6 +39,23 @@ class Segment(NamedTuple):
     start: float
     end: float
     text: str
+
+
+def corpus_parser(
+    description: str | None, corpus: str, data: str = "folder for train/ and test/"
+) -> argparse.ArgumentParser:
+    """A parser of the folders ``corpus`` and ``data``, with these texts as their help.
+
+    Args:
+        description: docstring of the command, of which ``--help`` shows the first line.
+        corpus: what the corpus's folder holds.
+        data: what is written.
+    """
+    first = (description or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(description=first)
+    parser.add_argument("corpus", type=Path, help=corpus)
+    parser.add_argument("data", type=Path, help=data)
+    return parser
 
 
 def write_data_dir(folder: Path, recordings: Iterable[Recording]) -> None:

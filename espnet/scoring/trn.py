@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from espnet.text.dictionary import EOS, Dictionary, join_tokens
 from espnet.utils.errors import DataError, UserError
 from espnet.utils.files import atomic_write
 from espnet.utils.lines import shorten
+from espnet.utils.options import OptionParser
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,47 @@ def write_trn(lines: Iterable[Line], path: str | Path) -> None:
     """Write a trn file."""
     with atomic_write(path) as stream:
         stream.writelines(f"{line}\n" for line in lines)
+
+
+def speaker_files(
+    prog: str, description: str, argv: Sequence[str] | None, **positionals: str
+) -> Namespace:
+    """Parse a command line that names a trn file of each side for each speaker.
+
+    Args:
+        prog: the command's name in messages.
+        description: what it does.
+        argv: the arguments; None for those of the process.
+        positionals: name -> help of what it wants besides ``json``.
+
+    Raises:
+        UserError: other numbers of files than of speakers.
+    """
+    parser = OptionParser(prog, description)
+    add = parser.add_argument
+    add("json", help="recognition JSON")
+    for name, help in positionals.items():
+        add(name, help=help)
+    add("--num-spkrs", type=int, default=1, help="speakers in an utterance")
+    add("--refs", nargs="+", required=True, help="a file for each speaker")
+    add("--hyps", nargs="+", required=True, help="a file for each speaker")
+    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    for name, files in (("refs", args.refs), ("hyps", args.hyps)):
+        if len(files) != args.num_spkrs:
+            raise UserError(
+                f"--{name}: {len(files)} files for {args.num_spkrs} speakers; "
+                "give one for each"
+            )
+    return args
+
+
+def write_sides(
+    args: Namespace, refs: Sequence[Iterable[Line]], hyps: Sequence[Iterable[Line]]
+) -> None:
+    """Write the references and hypotheses of each speaker to ``speaker_files``."""
+    for sides, paths in ((refs, args.refs), (hyps, args.hyps)):
+        for lines, path in zip(sides, paths, strict=True):
+            write_trn(lines, path)
 
 
 def read_trn(path: str | Path) -> list[Line]:

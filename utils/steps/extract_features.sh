@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # The common part of make_fbank.sh, make_fbank_pitch.sh and make_mfcc.sh, sourced by them
-# after they have set `kind`, `usage`, and the variables that `config_options` lists.
+# after they have set `kind`, `own_help`, and the variables that `config_options` lists.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 # shellcheck source=utils/lib_jobs.sh
@@ -12,7 +12,8 @@ compress=true
 write_utt2num_frames=true
 write_utt2dur=true
 # shellcheck disable=SC2034 # read by parse_options.sh
-help_message="${usage:?}
+help_message="Usage: $0 [options] DATA [LOGDIR [OUTDIR]]
+${own_help:?}
   --nj N                       number of jobs (${nj})
   --cmd COMMAND                how to run them (${cmd})
   --compress true|false        store with Kaldi's lossy compression (${compress})

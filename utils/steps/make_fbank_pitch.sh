@@ -9,8 +9,7 @@ pitch_postprocess_config=
 paste_length_tolerance=2
 kind=fbank_pitch
 config_options=(fbank_config pitch_config pitch_postprocess_config)
-usage="Usage: $0 [options] DATA [LOGDIR [OUTDIR]]
-  --fbank-config FILE          options of compute-fbank-feats (${fbank_config})
+own_help="  --fbank-config FILE          options of compute-fbank-feats (${fbank_config})
   --pitch-config FILE          options of compute-kaldi-pitch-feats (${pitch_config})
   --pitch-postprocess-config FILE  options of process-kaldi-pitch-feats (Kaldi's defaults)
   --paste-length-tolerance N   frames by which the two may differ (${paste_length_tolerance})"

@@ -5,7 +5,6 @@ set -euo pipefail
 mfcc_config=conf/mfcc.conf
 kind=mfcc
 config_options=(mfcc_config)
-usage="Usage: $0 [options] DATA [LOGDIR [OUTDIR]]
-  --mfcc-config FILE           options of compute-mfcc-feats (${mfcc_config})"
+own_help="  --mfcc-config FILE           options of compute-mfcc-feats (${mfcc_config})"
 # shellcheck source=utils/steps/extract_features.sh
 . "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/extract_features.sh"

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from espnet.data.corpus import Recording, write_data_dir
+from espnet.data.corpus import Recording, corpus_parser, write_data_dir
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.lines import read_lines
 
@@ -16,17 +15,9 @@ FOLDERS = {"train": "an4_clstk", "test": "an4test_clstk"}
 LINE = re.compile(r"(?:<s> )?(?P<text>.+?)(?: </s>)? \((?P<file>[^-]+-[^-]+-[^-]+)\)")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("corpus", type=Path, help="folder that holds etc/ and wav/")
-    parser.add_argument("data", type=Path, help="folder for train/ and test/")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Write both sets."""
-    args = parser().parse_args(argv)
+    args = corpus_parser(__doc__, "folder that holds etc/ and wav/").parse_args(argv)
     for name in FOLDERS:
         write_data_dir(args.data / name, recordings(args.corpus, name))
 

@@ -6,13 +6,12 @@ A talk is one SPHERE file; STM files say who speaks when and what.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from espnet.data.corpus import Segment, write_segmented_dir
+from espnet.data.corpus import Segment, corpus_parser, write_segmented_dir
 from espnet.data.datadir_tables import write_lines
 from espnet.utils.errors import DataError, UserError, run_command
 from espnet.utils.lines import read_lines, shorten
@@ -26,17 +25,13 @@ BRACKETS = str.maketrans("{}", "[]")  # of noises such as {BREATH}
 VARIANT = re.compile(r"\(\d+\)$")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("corpus", type=Path, help="folder that holds train/ and LM/")
-    parser.add_argument("data", type=Path, help="folder for the data directories")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the three sets and ``local/lm_sentences.txt``."""
-    args = parser().parse_args(argv)
+    args = corpus_parser(
+        __doc__,
+        "folder that holds train/ and LM/",
+        "folder for the data directories",
+    ).parse_args(argv)
     words = read_words(args.corpus / "TEDLIUM.152k.dic")
     for name in SETS:
         wavs, segments = read_set(args.corpus / name, words)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mix_words import mixed
 
-from espnet.data.corpus import Recording, write_data_dir
+from espnet.data.corpus import Recording, corpus_parser, write_data_dir
 from espnet.utils.errors import UserError, run_command
 
 SPEAKER = "global"  # one man
@@ -22,9 +22,7 @@ WORDS = {"0": "NO", "1": "YES"}
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("corpus", type=Path, help="folder with the wav files")
-    parser.add_argument("data", type=Path, help="folder for train/ and test/")
+    parser = corpus_parser(__doc__, "folder with the wav files")
     parser.add_argument(
         "--mixed", type=int, default=0, help="utterances to add to train"
     )
