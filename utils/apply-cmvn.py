@@ -25,6 +25,7 @@ from espnet.data.tables import is_specifier, plain_path, read_table
 from espnet.transform.sources import read_npy
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.lines import read_table as read_text
+from espnet.utils.lines import split_words
 from espnet.utils.log import setup_logging
 from espnet.utils.options import option, read_config
 
@@ -64,7 +65,7 @@ def normaliser(
             speakers = read_text(plain_path(options.utt2spk))
         elif options.spk2utt:
             groups = read_text(plain_path(options.spk2utt))
-            speakers = {utt: spk for spk in groups for utt in groups[spk].split()}
+            speakers = {utt: spk for spk in groups for utt in split_words(groups[spk])}
         return utterance_cmvn(statistics(stats, options), stats, speakers, **how)
     if options.utt2spk or options.spk2utt:
         raise UserError(

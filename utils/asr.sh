@@ -185,8 +185,13 @@ dictionary() {
     echo "dictionary: $(wc -l < "${dict}") tokens in ${dict}"
 }
 
+# A recipe may train on a choice of the utterances: it sets train_json to a file of them.
+choose_training() { :; }
+
 train_asr() {
-    local options=()
+    local options=() train_json
+    train_json=$(feat_dir "${train_set}")/${json}
+    choose_training
     [ -z "${preprocess_config}" ] || options+=(--preprocess-conf "${preprocess_config}")
     [ -z "${seed}" ] || options+=(--seed "${seed}")
     keep_recogniser
@@ -197,7 +202,7 @@ train_asr() {
         --tensorboard-dir "tensorboard/${expname}" --debugmode "${debugmode}" \
         --dict "${dict}" --debugdir "${expdir}" --minibatches "${N}" \
         --verbose "${verbose}" --resume "${resume}" \
-        --train-json "$(feat_dir "${train_set}")/${json}" \
+        --train-json "${train_json}" \
         --valid-json "$(feat_dir "${train_dev}")/${json}"
 }
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from espnet.data.datadir_tables import filter_lines, split_key, write_lines
+from espnet.data.datadir_tables import filter_lines, write_lines
 from espnet.utils.errors import run_command
-from espnet.utils.lines import read_lines
+from espnet.utils.lines import read_lines, split_key
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from espnet.data.manifest import save_json
 from espnet.utils.errors import UserError, run_command
-from espnet.utils.lines import read_table
+from espnet.utils.lines import read_table, split_words
 from espnet.utils.options import OptionParser
 
 
@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.key:
         raise UserError("--key NAME is missing: what the values are called")
     table = read_table("-", allow_empty=True)
-    utts = {key: {args.key: " ".join(value.split())} for key, value in table.items()}
+    utts = {
+        key: {args.key: " ".join(split_words(value))} for key, value in table.items()
+    }
     save_json({"utts": utts}, None)
 
 

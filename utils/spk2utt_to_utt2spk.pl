@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-from espnet.data.datadir_tables import split_words, write_lines
+from espnet.data.datadir_tables import write_lines
 from espnet.utils.errors import UserError, run_command
-from espnet.utils.lines import read_lines
+from espnet.utils.lines import read_lines, split_words
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,11 +14,10 @@ from espnet.data.datadir_tables import (
     read_map,
     split_by_speaker,
     split_evenly,
-    split_key,
     write_lines,
 )
 from espnet.utils.errors import UserError, run_command
-from espnet.utils.lines import read_lines
+from espnet.utils.lines import read_lines, split_key
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 
 from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
-from espnet.utils.lines import read_lines, read_table
+from espnet.utils.lines import read_lines, read_table, split_key
 
 SPEECH_FEATURE = 2  # Kaldi's compression method for features: 8 bits, scaled by column
 COMPRESSION_METHODS = range(1, 8)
@@ -44,10 +44,10 @@ def iter_scp(path: str | Path) -> Iterator[ScpLine]:
         UserError: the file is missing, or a line has a key only (``file:line``).
     """
     for number, line in read_lines(path):
-        words = line.split(None, 1)
-        if len(words) < 2:
+        key, value = split_key(line)
+        if not value:
             raise UserError(f"{path}:{number}: expected '<key> <value>', has '{line}'")
-        yield ScpLine(number, words[0], words[1].strip())
+        yield ScpLine(number, key, value)
 
 
 def read_scp(path: str | Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from espnet.utils.errors import UserError
+from espnet.utils.lines import split_words
 
 VARIANCE_FLOOR = 1e-20
 
@@ -118,7 +119,7 @@ def speaker_stats(
         for key, feats in table:
             yield key, cmvn_stats(feats)
         return
-    speakers = {utt: spk for spk, utts in spk2utt.items() for utt in utts.split()}
+    speakers = {utt: spk for spk, utts in spk2utt.items() for utt in split_words(utts)}
     totals: dict[str, np.ndarray] = {}
     for key, feats in table:
         if key not in speakers:

@@ -12,9 +12,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet.data.datadir_tables import read_map, spk2utt_of, split_key, write_table
+from espnet.data.datadir_tables import read_map, spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError
 from espnet.utils.files import atomic_write
+from espnet.utils.lines import split_key
 
 KINDS = {
     "spk": ("spk2*", "cmvn.scp"),

@@ -14,13 +14,9 @@ from espnet.data.datadir import (
     table_kinds,
 )
 from espnet.data.datadir_fix import fix
-from espnet.data.datadir_tables import (
-    spk2utt_of,
-    split_words,
-    write_table,
-)
+from espnet.data.datadir_tables import spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError
-from espnet.utils.lines import shorten
+from espnet.utils.lines import shorten, split_words
 
 Tables = dict[str, dict[str, str]]
 

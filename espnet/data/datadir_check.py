@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from espnet.data.datadir import Problem, Scan, recording_of, scan, table_kinds
-from espnet.data.datadir_tables import spk2utt_of, split_words
+from espnet.data.datadir_tables import spk2utt_of
+from espnet.utils.lines import split_words
 
 # Tables that must have the same utterances where they exist.
 SAME_UTTERANCES = (

@@ -15,8 +15,9 @@ from espnet.data.datadir import (
     table_kinds,
 )
 from espnet.data.datadir_check import segment_fault
-from espnet.data.datadir_tables import spk2utt_of, split_words, write_table
+from espnet.data.datadir_tables import spk2utt_of, write_table
 from espnet.utils.errors import UserError
+from espnet.utils.lines import split_words
 
 # An utterance that one of these lacks is dropped from all; other tables just follow.
 DECIDING = (

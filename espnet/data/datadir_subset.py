@@ -8,13 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from espnet.data.datadir import read_table, table_kinds, write_parts
-from espnet.data.datadir_tables import (
-    spk2utt_of,
-    split_by_speaker,
-    split_evenly,
-    split_words,
-)
+from espnet.data.datadir_tables import spk2utt_of, split_by_speaker, split_evenly
 from espnet.utils.errors import UserError
+from espnet.utils.lines import split_words
 
 
 def subset(

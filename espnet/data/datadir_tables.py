@@ -1,7 +1,4 @@
-"""Line by line work on Kaldi's text tables, behind its small scripts.
-
-Words are separated by ASCII blanks only: an ideographic space is part of a word.
-"""
+"""Line by line work on Kaldi's text tables, behind its small scripts."""
 
 from __future__ import annotations
 
@@ -14,22 +11,7 @@ from pathlib import Path
 
 from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
-from espnet.utils.lines import read_lines
-
-
-def split_words(line: str) -> list[str]:
-    """The words of a line."""
-    return [word for word in line.replace("\t", " ").split(" ") if word]
-
-
-def split_key(line: str) -> tuple[str, str]:
-    """The first word of a line and the rest, without blanks around them."""
-    line = line.strip(" \t\r")
-    key, _, value = line.partition(" ")
-    if "\t" in key:
-        key, _, tail = key.partition("\t")
-        value = f"{tail} {value}"
-    return key, value.strip(" \t")
+from espnet.utils.lines import read_lines, split_key, split_words
 
 
 def write_lines(path: str | Path | None, lines: Iterable[str]) -> None:

@@ -19,7 +19,7 @@ from espnet.data.datadir_change import copy
 from espnet.data.datadir_check import validate
 from espnet.data.datadir_tables import spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError, one_of
-from espnet.utils.lines import read_lines, shorten
+from espnet.utils.lines import read_lines, shorten, split_words
 
 COLUMNS = {  # what may stand in the first line of a table
     "wav": ("wav", "path", "audio", "file", "filename", "file_name", "wav_filename"),
@@ -261,7 +261,8 @@ def copy_kaldi(source: Path, target: Path) -> tuple[float, tuple[int, ...]]:
     if commands:
         rates = tuple(sorted({*rates, read_audio(wavs[commands[0]])[1]}))
     if (source / "segments").is_file():
-        times = [value.split() for value in read_table(source / "segments").values()]
+        segments = read_table(source / "segments")
+        times = [split_words(value) for value in segments.values()]
         return sum(float(end) - float(start) for _, start, end, *_ in times), rates
     return seconds + SECONDS_GUESSED * len(commands), rates
 

@@ -13,7 +13,7 @@ from espnet.data.ark import ScpLine, iter_scp, read_scp
 from espnet.data.audio import read_audio, resample, select_channel
 from espnet.data.kaldi_options import MelOptions
 from espnet.utils.errors import UserError
-from espnet.utils.lines import read_lines
+from espnet.utils.lines import read_lines, split_words
 
 MAX_OVERSHOOT = 0.5  # seconds that a segment may end after its recording, as in Kaldi
 
@@ -97,7 +97,7 @@ def cut(samples: np.ndarray, rate: int, utterance: Utterance) -> np.ndarray:
 def _segment(
     key: str, rest: str, place: str, recordings: Mapping[str, str]
 ) -> Utterance:
-    words = rest.split()
+    words = split_words(rest)
     try:
         recording, start, end = words[0], float(words[1]), float(words[2])
         channel = int(words[3]) if len(words) > 3 else -1

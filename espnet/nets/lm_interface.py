@@ -13,6 +13,7 @@ from torch import Tensor
 
 from espnet.nets.beam_search import Scorer
 from espnet.nets.scorer_interface import BatchScorer, ScorerInterface
+from espnet.utils.errors import UserError
 from espnet.utils.options import add_options
 
 IGNORE = -100  # the target where there is no token
@@ -67,10 +68,17 @@ class LMInterface(ScorerInterface):
         """Log-probabilities (V,) of the token that follows ``y`` (L,), and a state.
 
         The state is None at first; ``x`` is not used.
+
+        Raises:
+            UserError: the class has neither this nor a ``scorer`` of many at once.
         """
         scorer = self.scorer()
         if not isinstance(scorer, BatchScorer):
-            raise NotImplementedError(f"{type(self).__name__} has no score()")
+            kind = type(self)
+            raise UserError(
+                f"language model {kind.__module__}:{kind.__qualname__} has no "
+                "score(y, state, x): write it, or a scorer() that returns a BatchScorer"
+            )
         if state is None:
             state = scorer.start(y.new_zeros(1, 1, 0), y.new_ones(1), 1)
         else:  # a step may write into its state, which must remain for other calls

@@ -95,13 +95,10 @@ def snapshots(
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Read the snapshots of a directory, newest first; damaged ones are named."""
     found = []
-    for path in Path(outdir).glob("snapshot.*"):
-        match = _SNAPSHOT_NAME.match(path.name)
-        if match:
-            number = int(match[2])
-            is_epoch = match[1] == "ep"  # is later than the last update of its epoch
-            updates = number * updates_per_epoch if is_epoch else number
-            found.append((updates, is_epoch, path))
+    for kind, number, path in _found(outdir):
+        is_epoch = kind == "ep"  # is later than the last update of its epoch
+        updates = number * updates_per_epoch if is_epoch else number
+        found.append((updates, is_epoch, path))
     for *_, path in sorted(found, reverse=True):
         try:
             yield path, load_snapshot(path)
@@ -109,12 +106,25 @@ def snapshots(
             logging.warning("%s; trying the one before", error)
 
 
-def drop_snapshots(outdir: str | Path, last: int) -> None:
-    """Delete those of all epochs up to ``last``."""
-    for path in Path(outdir).glob("snapshot.ep.*"):
-        match = _SNAPSHOT_NAME.match(path.name)
-        if match and int(match[2]) <= last:
+def drop_snapshots(
+    outdir: str | Path, keep: int, last_epoch: int, last_iteration: int
+) -> None:
+    """Delete what is older than the newest ``keep`` of each kind.
+
+    Those behind the last epoch and iteration are another run's, and remain.
+    """
+    for kind, last in (("ep", last_epoch), ("iter", last_iteration)):
+        found = [(n, path) for k, n, path in _found(outdir) if k == kind and n <= last]
+        for _, path in sorted(found)[:-keep]:
             path.unlink(missing_ok=True)
+
+
+def _found(outdir: str | Path) -> Iterator[tuple[str, int, Path]]:
+    """Kind ``ep`` or ``iter``, number and path of each snapshot of a directory."""
+    for path in Path(outdir).glob("snapshot.*"):
+        match = _SNAPSHOT_NAME.match(path.name)
+        if match:
+            yield match[1], int(match[2]), path
 
 
 def remove_leftovers(outdir: str | Path) -> None:

@@ -11,6 +11,11 @@ from espnet.utils.errors import UserError
 MAX_NAMED = 10
 
 
+def updates(count: int) -> str:
+    """``1 update``, ``2 updates``."""
+    return f"{count} update{'' if count == 1 else 's'}"
+
+
 class StepGuard:
     """Refuses updates whose loss or gradient is NaN or infinite.
 
@@ -62,7 +67,7 @@ class StepGuard:
         )
         if self.in_row >= self.max_in_row:
             raise UserError(
-                f"training stopped: {self.in_row} updates in a row had a loss or "
+                f"training stopped: {updates(self.in_row)} in a row had a loss or "
                 f"gradient that is not finite, the last with {what} on {shown}. Look "
                 "at the features of these utterances (NaN, silence), lower the "
                 "learning rate, or use --train-dtype float32; the snapshots are good"

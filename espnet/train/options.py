@@ -96,7 +96,9 @@ class TrainingOptions:
     )
     accum_grad: int = option(1, "minibatches per update")
     keep_snapshots: int = option(
-        0, "keep only the newest so many snapshot.ep.N, at least 2; 0 keeps all"
+        0,
+        "keep only the newest so many snapshot.ep.N, and as many snapshot.iter.N; at "
+        "least 2; 0 keeps all",
     )
     max_nan_steps: int = option(
         20,

@@ -162,7 +162,7 @@ class Studio:
             self._thread.join()
         if self._left_out:
             logging.info(
-                "%d pictures of earlier epochs were left out: epochs were shorter than "
+                "pictures of earlier epochs left out: %d; epochs were shorter than "
                 "drawing them takes",
                 self._left_out,
             )

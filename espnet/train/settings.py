@@ -36,7 +36,7 @@ class TrainerOptions:
         grad_noise: add noise that fades out to gradients.
         report_interval: updates between two rows of the log.
         save_interval: updates between two snapshots inside an epoch; 0: none.
-        keep_snapshots: newest epochs whose snapshots are kept; 0: all.
+        keep_snapshots: newest snapshots of each kind that are kept; 0: all.
         best: file ``model.<name>.best`` -> (log key, whether higher is better).
         reaction: to epochs that are worse.
         seed: of the noise.

@@ -29,7 +29,7 @@ from espnet.train.checkpoint import (
     set_random_state,
 )
 from espnet.train.distributed import Outcome, Ranks, Stepped, mean, together
-from espnet.train.guard import StepGuard
+from espnet.train.guard import StepGuard, updates
 from espnet.train.health import Stopwatch, health
 from espnet.train.interruption import StopRequest
 from espnet.train.optimizer import Optimization
@@ -159,7 +159,7 @@ class Trainer:
             key, patience = self.early_stop.best.key, self.early_stop.patience
             reasons = [f"{patience} without a better {key}"]
         if self.guard.skipped:
-            reasons.append(f"{self.guard.skipped} updates left out as not finite")
+            reasons.append(f"{updates(self.guard.skipped)} left out as not finite")
         best = [
             f"{best.key} {best.value:g} (epoch {best.epoch})"
             for best in self.best.values()
@@ -283,15 +283,13 @@ class Trainer:
         notes = self.notes() if self.notes else ()
         self.report.say(health(self.report.history, self.stopwatch.epoch, notes))
         self._save_snapshot(f"snapshot.ep.{epoch}")
-        if self.options.keep_snapshots and self.ranks.is_first:
-            drop_snapshots(self.options.outdir, epoch - self.options.keep_snapshots)
 
     def _stop(self) -> None:
         """Leave a snapshot, as this run is asked to end."""
         name = f"snapshot.iter.{self.position.iteration}"
         self._save_snapshot(name)
         self.report.say(
-            f"stopped by SIGTERM after {self.position.iteration} updates; "
+            f"stopped by SIGTERM after {updates(self.position.iteration)}; "
             f"{self.options.outdir / name} is written, the same command goes on from it"
         )
 
@@ -364,8 +362,12 @@ class Trainer:
             "trainer": self.state(),
         }
         content["trainer"]["random"] = self.ranks.gather(random_state())
-        if self.ranks.is_first:
-            save(content, self.options.outdir / name)
+        if not self.ranks.is_first:
+            return
+        save(content, self.options.outdir / name)
+        if keep := self.options.keep_snapshots:
+            place = self.position
+            drop_snapshots(self.options.outdir, keep, place.epoch, place.iteration)
 
     def state(self) -> dict[str, Any]:
         """All that a run needs to go on, but for model and optimizer."""

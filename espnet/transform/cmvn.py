@@ -8,7 +8,7 @@ import numpy as np
 
 from espnet.transform.sources import look_up, read_hdf5, read_kaldi, read_npy
 from espnet.utils.errors import UserError, one_of
-from espnet.utils.lines import read_table
+from espnet.utils.lines import read_table, split_words
 
 FILETYPES = ("mat", "hdf5", "npy")
 
@@ -54,7 +54,7 @@ class CMVN:
         elif self.spk2utt:
             table = read_table(self.spk2utt)
             self.speakers = {
-                u: spk for spk, utts in table.items() for u in utts.split()
+                u: spk for spk, utts in table.items() for u in split_words(utts)
             }
         self.moments = {key: self._moments(s) for key, s in self._read().items()}
 

@@ -1,4 +1,8 @@
-"""Text files read line by line, with file:line in every complaint."""
+"""Text files read line by line, with file:line in every complaint.
+
+As in Kaldi, ASCII blanks separate words: an ideographic or no-break space is part of
+the word it stands in.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,21 @@ def _decoded(stream: Iterable[bytes], name: str) -> Iterator[tuple[int, str]]:
             ) from None
 
 
+def split_words(line: str) -> list[str]:
+    """The words of a line."""
+    return [word for word in line.replace("\t", " ").split(" ") if word]
+
+
+def split_key(line: str) -> tuple[str, str]:
+    """The first word of a line and the rest, without blanks around them."""
+    line = line.strip(" \t\r")
+    key, _, value = line.partition(" ")
+    if "\t" in key:
+        key, _, tail = key.partition("\t")
+        value = f"{tail} {value}"
+    return key, value.strip(" \t")
+
+
 def read_table(path: str | Path, allow_empty: bool = False) -> dict[str, str]:
     """Read lines ``<key> <value>`` such as those of ``text`` or ``feats.scp``.
 
@@ -58,14 +77,14 @@ def read_table(path: str | Path, allow_empty: bool = False) -> dict[str, str]:
     first: dict[str, int] = {}
     problems = []
     for number, line in read_lines(path):
-        key, value = (*line.split(maxsplit=1), "", "")[:2]
+        key, value = split_key(line)
         if not key:
             problems.append(f"{name}:{number}: empty line; delete it")
         elif first.setdefault(key, number) != number:
             problems.append(f"{name}:{number}: '{key}' is in line {first[key]} already")
         elif not value and not allow_empty:
             problems.append(f"{name}:{number}: '{key}' has nothing after it")
-        table.setdefault(key, value.rstrip())
+        table.setdefault(key, value)
     if problems:
         raise DataError(shorten(problems))
     return table

@@ -12,6 +12,7 @@ import pytest
 import tiny_recogniser
 import torch
 from tiny_corpus import IDIM, ODIM, train_argv, write_corpus
+from train_log import log_of
 
 from espnet import __version__
 from espnet.asr.train import train
@@ -43,11 +44,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def run(files: dict[str, Path], outdir: Path, *more: object) -> Path:
     train(parse_train_options(train_argv(files, outdir, "--epochs", 2, *more)))
     return outdir
-
-
-def log_of(outdir: Path) -> list[dict[str, Any]]:
-    rows = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in row.items() if not k.endswith("_time")} for row in rows]
 
 
 def test_results(

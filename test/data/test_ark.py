@@ -14,6 +14,7 @@ import pytest
 from espnet.data.ark import (
     iter_ark,
     iter_matrices,
+    iter_scp,
     iter_shapes,
     open_ark_writer,
     read_global,
@@ -40,6 +41,14 @@ def write(folder: Path, arrays: dict[str, np.ndarray], **how: bool) -> Path:
         for key, array in arrays.items():
             writer.write(key, array)
     return scp
+
+
+def test_only_ascii_blanks_end_a_key(tmp_path: Path) -> None:
+    scp = tmp_path / "feats.scp"
+    scp.write_text("a\u3000b\tx\u00a0y.ark:1 \n", encoding="utf-8")
+    expected = ("a\u3000b", "x\u00a0y.ark:1")
+    assert list(iter_scp(scp)) == [(1, *expected)]
+    assert read_scp(scp) == dict([expected])
 
 
 @pytest.mark.parametrize("text", [False, True])

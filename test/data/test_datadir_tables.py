@@ -15,28 +15,11 @@ from espnet.data.datadir_tables import (
     spk2utt_of,
     split_by_speaker,
     split_evenly,
-    split_key,
     write_table,
 )
 from espnet.utils.errors import UserError
 
 LINES = [(1, "a x 1"), (2, "b  y\t2"), (3, "c z 3")]
-
-
-@pytest.mark.parametrize(
-    ("line", "key", "value"),
-    [
-        ("a b c", "a", "b c"),
-        ("  a\t b  c ", "a", "b  c"),
-        ("a\tb", "a", "b"),
-        ("a", "a", ""),
-        ("", "", ""),
-        ("a \u3000x", "a", "\u3000x"),  # only ASCII blanks separate
-        ("a b\r", "a", "b"),
-    ],
-)
-def test_split_key(line: str, key: str, value: str) -> None:
-    assert split_key(line) == (key, value)
 
 
 @pytest.mark.parametrize(

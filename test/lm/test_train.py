@@ -9,11 +9,11 @@ import random
 import shutil
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from lm_models import MODELS
+from train_log import log_of
 
 from espnet import __version__
 from espnet.lm.train import perplexities, train
@@ -64,11 +64,6 @@ def argv(folder: Path, *more: object, out: str = "out") -> list[str]:
 def run(folder: Path, *more: object, out: str = "out") -> Path:
     train(parse_lm_train_options(argv(folder, *more, out=out)))
     return folder / out
-
-
-def log_of(outdir: Path) -> list[dict[str, Any]]:
-    rows = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in row.items() if not k.endswith("_time")} for row in rows]
 
 
 def test_results(folder: Path, no_pictures: list[str]) -> None:

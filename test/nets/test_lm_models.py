@@ -214,6 +214,11 @@ def test_a_plug_in_may_score_one_hypothesis_only() -> None:
 
     model = Plain()
     assert model.scorer() is model
-    with pytest.raises(NotImplementedError, match="Plain has no score"):
+    with pytest.raises(UserError) as caught:
         model.score(torch.tensor([1]), None, None)
+    message = str(caught.value)
+    assert message.startswith(f"language model {__name__}:") and message.endswith(
+        "Plain has no score(y, state, x): write it, or a scorer() that returns a "
+        "BatchScorer"
+    )
     assert issubclass(SequentialRNNLM, LMInterface)

@@ -15,6 +15,7 @@ import torch
 
 from espnet.train.checkpoint import (
     DamagedFile,
+    drop_snapshots,
     load,
     load_snapshot,
     random_state,
@@ -87,6 +88,20 @@ def test_newest_first_also_inside_epochs(
     assert found[2:] == [f"snapshot.{name}" for name in order[2:]]
     assert "snapshot.ep.11: is cut short" in caplog.text
     assert "trying the one before" in caplog.text
+
+
+def test_the_newest_of_each_kind_are_kept(tmp_path: Path) -> None:
+    names = {"ep": (1, 2, 9, 10, 11), "iter": (5, 90, 95, 100, 105)}
+    for kind, numbers in names.items():
+        for number in numbers:
+            (tmp_path / f"snapshot.{kind}.{number}").touch()
+    (tmp_path / "snapshot.ep.1.old").touch()
+    drop_snapshots(tmp_path, 2, last_epoch=10, last_iteration=100)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("snapshot.ep.9", "snapshot.ep.10", "snapshot.iter.95", "snapshot.iter.100"),
+        *("snapshot.ep.11", "snapshot.iter.105"),  # of a run that went further
+        "snapshot.ep.1.old",
+    }
 
 
 def test_random_numbers_go_on(tmp_path: Path) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from crash_lab import CrashLab
 from tiny_corpus import train_argv, write_corpus
+from train_log import log_of
 
 LIBRARY = "espnet.nets.pytorch_backend"
 SMALL = ("--elayers", 1, "--dropout-rate", 0, "--mtlalpha", 0.3)
@@ -41,20 +39,9 @@ MODELS = {
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[CrashLab]:
-    with CrashLab() as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """9 utterances: the last of 3 minibatches leaves nothing for a second process."""
     return write_corpus(tmp_path_factory.mktemp("corpus"), 9)
-
-
-def log_of(outdir: Path) -> list[dict[str, Any]]:
-    entries = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in e.items() if not k.endswith("_time")} for e in entries]
 
 
 def largest_difference(ours: Path, theirs: Path, rows: int = 21) -> float:
@@ -225,7 +212,7 @@ def test_all_leave_a_bad_step_out(
     assert ends == [0, 0]
     first, both = (tmp_path / "text").read_text(), text_of(tmp_path, tmp_path / "out")
     assert both.count("update left out (1 so far); utterances: ") == 2
-    assert "1 updates left out as not finite" in first
+    assert "1 update left out as not finite" in first
     assert log_of(tmp_path / "out")[-1]["iteration"] == 9
 
 

@@ -4,8 +4,6 @@ in test_distributed.py and test_resume.py."""
 from __future__ import annotations
 
 import errno
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 import torch
 from crash_lab import CrashLab
 from tiny_corpus import train_argv, write_corpus
+from train_log import log_of
 
 from espnet.asr.train import train
 from espnet.asr.train_options import parse_train_options
@@ -32,17 +31,6 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
     return write_corpus(tmp_path / "corpus")
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[CrashLab]:
-    with CrashLab() as lab:
-        yield lab
-
-
-def log_of(outdir: Path) -> list[dict[str, Any]]:
-    entries = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in e.items() if not k.endswith("_time")} for e in entries]
 
 
 def run(files: dict[str, Path], outdir: Path, *more: object) -> Path:

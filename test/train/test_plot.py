@@ -93,8 +93,11 @@ def test_a_failure_is_told_once(
 
 
 def test_earlier_epochs_give_way_where_drawing_cannot_keep_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("INFO")
     monkeypatch.setattr(plot, "CROWDED", 3)
     large = dataclasses.replace(picture(tmp_path), array=np.ones((100, 100)), tokens=[])
     with Studio() as studio:
@@ -103,3 +106,4 @@ def test_earlier_epochs_give_way_where_drawing_cannot_keep_up(
             studio.post(str(path), dataclasses.replace(large, path=path))
     drawn = {int(path.name.split(".")[2]) for path in tmp_path.glob("*.png")}
     assert 60 in drawn and len(drawn) < 30
+    assert f"pictures of earlier epochs left out: {60 - len(drawn)};" in caplog.text

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 import torch
 from crash_lab import CrashLab
 from tiny_corpus import train_argv, write_corpus
+from train_log import log_of
 
 # 10 utterances in 5 minibatches, 4 epochs; validation has 2: 7 forward passes an epoch
 VARIANTS = {
@@ -21,12 +20,6 @@ VARIANTS = {
     "sorted": ("--sortagrad", 2, "--criterion", "loss"),
 }
 COMMON = ("--epochs", 4, "--report-interval-iters", 3, "--patience", 0)
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[CrashLab]:
-    with CrashLab() as lab:
-        yield lab
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +40,6 @@ def reference(
     argv = train_argv(files, folder / "out", *options)
     assert lab.train(argv, folder / "output") == 0, (folder / "output").read_text()
     return options, folder / "out"
-
-
-def log_of(outdir: Path) -> list[dict[str, Any]]:
-    entries = json.loads((outdir / "log").read_text())
-    return [{k: v for k, v in e.items() if not k.endswith("_time")} for e in entries]
 
 
 def assert_same(outdir: Path, expected: Path) -> None:
@@ -348,6 +336,28 @@ def test_old_snapshots_go(
     finish(lab, argv, tmp_path / "output")
     names = sorted(p.name for p in (tmp_path / "out").glob("snapshot*"))
     assert names == ["snapshot.ep.3", "snapshot.ep.4"]
+
+
+def test_a_run_that_drops_snapshots_inside_epochs_goes_on(
+    lab: CrashLab, files: dict[str, Path], done: Path, tmp_path: Path
+) -> None:
+    """Killed in the fourth update of the third epoch; the newest file is damaged."""
+    outdir = tmp_path / "out"
+    more = ("--save-interval-iters", 1, "--keep-snapshots", 2)
+    argv = train_argv(files, outdir, *COMMON, *more)
+    assert lab.train(argv, tmp_path / "output", TINY_KILL_AT=40) == -9
+    names = sorted(p.name for p in outdir.glob("snapshot*"))
+    assert names == [f"snapshot.{n}" for n in ("ep.1", "ep.2", "iter.12", "iter.13")]
+    (outdir / "snapshot.iter.13").write_bytes(b"PK")
+    output = finish(lab, argv, tmp_path / "output")
+    assert f"continuing from {outdir / 'snapshot.iter.12'}" in output
+    names = sorted(p.name for p in outdir.glob("snapshot*"))
+    assert names == [f"snapshot.{n}" for n in ("ep.3", "ep.4", "iter.18", "iter.19")]
+    ours, theirs = (
+        torch.load(folder / "snapshot.ep.4", weights_only=True)["model"]
+        for folder in (outdir, done)
+    )
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 def test_old_snapshots_of_a_run_that_kept_all_go_too(

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from espnet.data.collate import Batch
-from espnet.train.checkpoint import load_snapshot
+from espnet.train.checkpoint import load_snapshot, snapshots
 from espnet.train.optimizer import Optimization
 from espnet.train.progress import ProgressBlock
 from espnet.train.report import Report, Table
@@ -171,6 +171,48 @@ def test_a_bad_step_is_left_out_and_named(
     assert trainer.guard.skipped == 1 and trainer.position.iteration == 3
     assert "update left out (1 so far); utterances: utt1" in caplog.text
     assert log_of(tmp_path)[0]["main/x"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ([1, float("nan"), 3], "1 update left out as not finite"),
+        ([float("nan"), float("nan"), 3], "2 updates left out as not finite"),
+    ],
+)
+def test_the_end_counts_bad_steps(
+    tmp_path: Path, numbers: list[float], words: str
+) -> None:
+    trainer = make(tmp_path, Line(), numbers)
+    trainer.run()
+    text = trainer.report.table.stream.getvalue()  # type: ignore[attr-defined]
+    assert f"(all epochs done, {words})" in text
+
+
+@pytest.mark.parametrize(
+    ("most", "words"), [(1, "stopped: 1 update in a row"), (2, "2 updates in a row")]
+)
+def test_a_stop_counts_bad_steps(tmp_path: Path, most: int, words: str) -> None:
+    trainer = make(tmp_path, Line(), [float("nan")] * 2, max_nan_steps=most)
+    with pytest.raises(UserError, match=words):
+        trainer.run()
+
+
+def test_snapshots_inside_epochs_go_too(tmp_path: Path) -> None:
+    """Also in the midst of an epoch; the newest is one to go on from."""
+    trainer = make(
+        *(tmp_path, Line(), [1.0] * 5), epochs=3, save_interval=1, keep_snapshots=2
+    )
+    seen: set[int] = set()
+    trainer.optimizer.register_step_post_hook(
+        lambda *_: seen.add(len([*tmp_path.glob("snapshot.iter.*")]))
+    )
+    trainer.run()
+    assert seen == {0, 1, 2}
+    names = {path.name for path in tmp_path.glob("snapshot.*")}
+    assert names == {f"snapshot.{n}" for n in ("ep.2", "ep.3", "iter.13", "iter.14")}
+    newest = [path.name for path, _ in snapshots(tmp_path, updates_per_epoch=5)]
+    assert newest == [f"snapshot.{n}" for n in ("ep.3", "iter.14", "iter.13", "ep.2")]
 
 
 def test_only_the_bad_batch_of_an_update_is_named(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from espnet.utils.errors import DataError, UserError
-from espnet.utils.lines import read_lines, read_table, shorten
+from espnet.utils.lines import read_lines, read_table, shorten, split_key
 
 
 @pytest.fixture
@@ -25,6 +25,32 @@ def test_a_table_keeps_order_and_inner_blanks(path: Path) -> None:
     assert list(read_table(path).items()) == [("b", "x  y"), ("a", "z")]
     path.write_text("b\na \n")
     assert read_table(path, allow_empty=True) == {"b": "", "a": ""}
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "value"),
+    [
+        ("a b c", "a", "b c"),
+        ("  a\t b  c ", "a", "b  c"),
+        ("a\tb", "a", "b"),
+        ("a", "a", ""),
+        ("", "", ""),
+        ("a \u3000x", "a", "\u3000x"),  # only ASCII blanks separate
+        ("a b\r", "a", "b"),
+    ],
+)
+def test_split_key(line: str, key: str, value: str) -> None:
+    assert split_key(line) == (key, value)
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u3000", "\u2028", "\x1f"])
+def test_only_ascii_blanks_separate(path: Path, space: str) -> None:
+    """In a key, in a value, and at both ends of one."""
+    path.write_text(f"a{space}b x{space}y\nc {space}z{space} \n", encoding="utf-8")
+    assert read_table(path) == {
+        f"a{space}b": f"x{space}y",
+        "c": f"{space}z{space}",
+    }
 
 
 def test_every_bad_line_of_a_table_is_named(path: Path) -> None:

@@ -18,8 +18,10 @@ skip_lm_training=false
 use_wordlm=true
 lm_vocabsize=65000
 n_average=10
+min_io_delta=4                 # to train on: input frames beyond labels x subsampling, at least
 
 configure() {
+    want_number min_io_delta
     wsj0=${wsj0:-${datadir}/wsj0}
     wsj1=${wsj1:-${datadir}/wsj1}
 }
@@ -29,5 +31,10 @@ data_prep() {
         data $(prepared_sets)
 }
 lm_sentences() { wsj_lm_text.py --wsj0 "${wsj0}" --wsj1 "${wsj1}"; }
+choose_training() {
+    filtering_samples.py --config "${train_config}" --mode-subsample asr --data-json "${train_json}" \
+        --min-io-delta "${min_io_delta}" --output-json-path "${expdir}/train.json"
+    train_json=${expdir}/train.json
+}
 
 main "$@"

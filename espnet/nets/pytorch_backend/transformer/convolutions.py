@@ -19,7 +19,39 @@ from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.recording import Recorded
 
 
-class LightConvolution(nn.Module):
+class Remembering:
+    """A convolution over labels that arrive one by one: it keeps the last P of them.
+
+    Attributes:
+        past: P.
+        size: channels C.
+        linear1: the gated layer before the convolution.
+    """
+
+    past: int
+    size: int
+    linear1: nn.Linear
+
+    def start(self, like: Tensor, beam: int = 1) -> Tensor:
+        """What N = B * beam hypotheses keep of their past (N, P, C).
+
+        Args:
+            like: (B, ...), whose number format and device it has.
+            beam: hypotheses per utterance.
+        """
+        return like.new_zeros(len(like) * beam, self.past, self.size)
+
+    def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
+        """The cache of the hypotheses that go on."""
+        return cache.index_select(0, choice.rows)
+
+    def read(self, x: Tensor, cache: Tensor) -> tuple[Tensor, Tensor]:
+        """A label x (N, C), gated, and the frames that end with it (N, P + 1, C)."""
+        x = F.glu(self.linear1(x), -1)
+        return x, torch.cat([cache, x[:, None]], 1)
+
+
+class LightConvolution(nn.Module, Remembering):
     """Each of ``wshare`` softmaxed kernels, at every frame the same, serves C / wshare
     channels: channel c has kernel c mod wshare.
 
@@ -62,29 +94,15 @@ class LightConvolution(nn.Module):
         ys = F.conv1d(padded, kernels, self.bias, groups=len(kernels)).transpose(1, 2)
         return self._finish(xs, ys)
 
-    def start(self, like: Tensor, beam: int = 1) -> Tensor:
-        """What N = B * beam hypotheses keep of their past (N, P, C).
-
-        Args:
-            like: (B, ...), whose number format and device it has.
-            beam: hypotheses per utterance.
-        """
-        return like.new_zeros(len(like) * beam, self.past, self.size)
-
     def extend(
         self, x: Tensor, cache: Tensor, branches: Branches
     ) -> tuple[Tensor, Tensor]:
         """One more label x (N, C), counted already -> (N, C), the cache."""
-        x = F.glu(self.linear1(x), -1)
-        window = torch.cat([cache, x[:, None]], 1)
+        x, window = self.read(x, cache)
         y = (window * self._kernels(x.shape[1])[:, 0].T).sum(1)
         if self.bias is not None:
             y = y + self.bias
         return self._finish(x[:, None], y[:, None])[:, 0], window[:, 1:]
-
-    def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
-        """The cache of the hypotheses that go on."""
-        return cache.index_select(0, choice.rows)
 
     def _kernels(self, size: int) -> Tensor:
         """The kernel of each channel (C, 1, k), its future cut off if ``causal``."""
@@ -106,7 +124,7 @@ class LightConvolution(nn.Module):
         return self.linear2(ys)
 
 
-class DynamicConvolution(nn.Module, Recorded):
+class DynamicConvolution(nn.Module, Recorded, Remembering):
     """As a light convolution, but each frame computes its own kernels.
 
     A kernel is softmaxed over those of its frames that exist. Channels of a kernel are
@@ -167,31 +185,17 @@ class DynamicConvolution(nn.Module, Recorded):
         ys = (weights @ heads).transpose(1, 2).flatten(2)
         return self._finish(xs, ys)
 
-    def start(self, like: Tensor, beam: int = 1) -> Tensor:
-        """What N = B * beam hypotheses keep of their past (N, P, C).
-
-        Args:
-            like: (B, ...), whose number format and device it has.
-            beam: hypotheses per utterance.
-        """
-        return like.new_zeros(len(like) * beam, self.past, self.size)
-
     def extend(
         self, x: Tensor, cache: Tensor, branches: Branches
     ) -> tuple[Tensor, Tensor]:
         """One more label x (N, C), counted already -> (N, C), the cache."""
-        x = F.glu(self.linear1(x), -1)
-        window = torch.cat([cache, x[:, None]], 1)
+        x, window = self.read(x, cache)
         taps = self._taps(x[:, None])[:, 0]  # (N, H, P + 1)
         absent = max(0, self.past + 1 - branches.position)
         weights = taps[..., absent:].softmax(-1)
         heads = window[:, absent:].unflatten(2, (self.heads, -1)).transpose(1, 2)
         y = (weights[:, :, None] @ heads)[:, :, 0].flatten(1)
         return self._finish(x[:, None], y[:, None])[:, 0], window[:, 1:]
-
-    def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
-        """The cache of the hypotheses that go on."""
-        return cache.index_select(0, choice.rows)
 
     def _taps(self, xs: Tensor) -> Tensor:
         """Kernels before the softmax (B, T, H, k), the future cut off if ``causal``."""
