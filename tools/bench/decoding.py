@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tools.bench.models import DIMS, VOCABULARY, build
+from tools.bench.models import VOCABULARY, build
+from tools.bench.search import BEAM, FRAMES, SHARE, decoding, walk
 from tools.bench.timing import Speech, Steps, Work
 
 if TYPE_CHECKING:  # torch is imported by the cases that need it
     from espnet.nets.beam_search import Scorer
     from espnet.nets.lm_interface import LMInterface
 
-FRAMES, BEAM, SHARE = 400, 10, 0.35
 SECONDS = FRAMES * 0.01
 BATCHES = (1, 8, 32)
 LENGTHS = (10, 50, 100, 200, 400)  # tokens
@@ -27,29 +27,14 @@ def real_time(name: str) -> dict[str, Work]:
 
     Beam 10, ctc-weight 0.3, V=500, 34 or 35 tokens each, encoder included.
     """
-    import torch
-
-    from espnet.nets.decode import make_search
     from espnet.nets.pytorch_backend.quantization import quantize
-    from espnet.nets.search_options import SearchOptions
 
     exact, small = build(name).eval(), build(name).eval()
     quantize(small, ["Linear", "LSTMCell"], "qint8")
     lm = {"lm": language_model("default").scorer()}
 
     def decode(model: Any, batch: int, more: Mapping[str, Scorer]) -> Work:
-        options = SearchOptions(beam_size=BEAM, ctc_weight=0.3, maxlenratio=SHARE)
-        scorers = {**model.scorers(), **more}
-        find = make_search(scorers, VOCABULARY, options, model.minlen_of_output)
-        generator = torch.Generator().manual_seed(1)
-        xs = torch.randn(batch, FRAMES, DIMS, generator=generator)
-        lengths = torch.full((batch,), FRAMES)
-
-        @torch.no_grad()
-        def work() -> Any:
-            return find(*model.encode_batch(xs, lengths))
-
-        return Speech(work, batch * SECONDS)
+        return Speech(decoding(model, batch, SHARE, more), batch * SECONDS)
 
     works: dict[str, Work] = {}
     for batch in BATCHES:
@@ -82,8 +67,6 @@ def token_curve() -> dict[str, Work]:
 def lm_steps() -> dict[str, Work]:
     """Ten steps of each language model after 10, 100 and 390: beam 10, V=500."""
     import torch
-
-    from tools.bench.search import walk
 
     works: dict[str, Work] = {}
     for name in LANGUAGE_MODELS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from tools.bench.timing import Steps, Work
 if TYPE_CHECKING:  # torch is imported by the cases that need it
     from torch import Tensor
 
+    from espnet.nets.beam_search import Scorer
     from espnet.nets.scorer_interface import BatchScorer
 
 FRAMES, BEAM, CANDIDATES, MEMORY = 400, 10, 15, 250
@@ -24,24 +26,10 @@ def search(name: str) -> dict[str, Work]:
     The weights are random, so that a search runs to its longest output: 34 tokens, 35
     of the RNN; and to all 99 or 100 frames with maxlenratio 0.
     """
-    import torch
-
-    from espnet.nets.decode import make_search
-    from espnet.nets.search_options import SearchOptions
-
     model = build(name).eval()
 
     def decode(batch: int, share: float) -> Work:
-        options = SearchOptions(beam_size=BEAM, ctc_weight=0.3, maxlenratio=share)
-        find = make_search(model.scorers(), VOCABULARY, options, model.minlen_of_output)
-        generator = torch.Generator().manual_seed(1)
-        xs = torch.randn(batch, FRAMES, DIMS, generator=generator)
-        lengths = torch.full((batch,), FRAMES)
-
-        @torch.no_grad()
-        def work() -> Any:
-            return find(*model.encode_batch(xs, lengths))
-
+        work = decoding(model, batch, share)
         return Steps(work, work()[0].longest * batch)
 
     return {
@@ -49,6 +37,36 @@ def search(name: str) -> dict[str, Work]:
         "eight_together": decode(8, SHARE),
         "one_utterance_all_frames": decode(1, 0.0),
     }
+
+
+def decoding(
+    model: Any, batch: int, share: float, more: Mapping[str, Scorer] | None = None
+) -> Callable[[], Any]:
+    """A search for ``batch`` utterances of FRAMES frames, encoder included.
+
+    Args:
+        model: the recogniser.
+        batch: utterances that are decoded together.
+        share: of the encoder's frames, ``maxlenratio``.
+        more: scorers beside those of the model.
+    """
+    import torch
+
+    from espnet.nets.decode import make_search
+    from espnet.nets.search_options import SearchOptions
+
+    options = SearchOptions(beam_size=BEAM, ctc_weight=0.3, maxlenratio=share)
+    rules = model.search_rules(options.api, batched=True)
+    find = make_search({**model.scorers(), **(more or {})}, VOCABULARY, options, rules)
+    generator = torch.Generator().manual_seed(1)
+    xs = torch.randn(batch, FRAMES, DIMS, generator=generator)
+    lengths = torch.full((batch,), FRAMES)
+
+    @torch.no_grad()
+    def work() -> Any:
+        return find(*model.encode_batch(xs, lengths))
+
+    return work
 
 
 def decoder_steps() -> dict[str, Work]:
