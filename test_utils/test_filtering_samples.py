@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -86,6 +87,30 @@ def test_a_missing_file_is_named(error_of: Callable[..., str]) -> None:
     arguments = ("--output-json-path", "x.json", "--data-json", "no.json")
     error = error_of("filtering_samples.py", *COMMON, *arguments)
     assert "error: no.json: cannot be read: No such file" in error
+
+
+def test_sizes_are_those_after_preprocessing(
+    run: Run, error_of: Callable[..., str], tmp_path: Path
+) -> None:
+    """Deltas make three times as many features."""
+    (tmp_path / "p.yaml").write_text("process: [{type: delta}]\n")
+    np.save(tmp_path / "f.npy", np.zeros((30, 5), np.float32))
+    utts = utts_of(tmp_path / "data.json")
+    for entry in utts.values():
+        source = {"feat": "f.npy", "filetype": "npy", "name": "input1"}
+        entry["input"] = [{**source, "shape": [30, 5]}]  # type: ignore[index]
+    (tmp_path / "data.json").write_text(json.dumps({"utts": utts}))
+    given = (*COMMON, "--output-json-path", "x.json", "--preprocess-conf")
+    error = error_of("filtering_samples.py", *given, "p.yaml")
+    assert error == (
+        "filtering_samples.py: error: data.json: utterance 'long' has shape [30, 5], "
+        "but preprocess-conf p.yaml makes [30, 15] of it; make the file again with "
+        "data2json.sh --preprocess-conf\n"
+    )
+    error = error_of("filtering_samples.py", *given, "no.yaml")
+    assert "error: no.yaml: " in error
+    (tmp_path / "p.yaml").write_text("process: [{type: identity}]\n")
+    assert run("filtering_samples.py", *given, "p.yaml").returncode == 0
 
 
 @pytest.mark.parametrize("name", ["data-json", "output-json-path", "mode-subsample"])

@@ -167,6 +167,37 @@ def test_confidences_are_calibrated(tmp_path: Path) -> None:
     assert again.stdout.splitlines()[-1] == last
 
 
+def test_without_the_language_model_of_the_decoding_config(
+    exp: Path, tmp_path: Path
+) -> None:
+    """``--use-lang-model false`` wins over a config that names one."""
+    config = exp / "recogniser" / "decode.yaml"
+    config.write_text(config.read_text() + "rnnlm: none.model\nngram-model: none\n")
+    said = call(tmp_path, "recog_wav.sh", "--models", "exp/tones", "x.wav")
+    assert said.returncode == 1 and "none.model: no such model file" in said.stderr
+    arguments = ["--models", "exp/tones", "--use-lang-model", "false", "x.wav"]
+    said = call(tmp_path, "recog_wav.sh", *arguments)
+    assert said.stdout == "Recognized text: ab ca\n", said.stderr
+
+
+def test_a_file_where_the_folder_of_results_should_be(
+    exp: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("")
+    arguments = ["--models", "exp/tones", "--decode-dir", "out", "x.wav"]
+    said = call(tmp_path, "recog_wav.sh", *arguments)
+    assert said.returncode == 1
+    assert "out/x/result.json: cannot be written: Not a directory" in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_file_without_text_cannot_be_aligned(exp: Path, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text("\n\n")
+    done = call(tmp_path, "asr_align_wav.sh", "--models", "exp/tones", "x.wav", "lines")
+    assert done.returncode == 1 and "lines: has no line of text" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_recipes_note_what_a_recogniser_needs(tmp_path: Path) -> None:
     """The function of stages 4 and 5, in a folder like a recipe's."""
     for name in (
@@ -176,11 +207,14 @@ def test_recipes_note_what_a_recogniser_needs(tmp_path: Path) -> None:
         "data/tr/cmvn.ark",
         "data/lang_char/tr_unigram9.model",
         "exp/lm/rnnlm.model.best",
+        "conf/specaug.yaml",
         "exp/one/results/model.acc.best",
     ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
+    train_config = tmp_path / "conf" / "train.yaml"
+    train_config.write_text('preprocess-conf: "conf/specaug.yaml"  # masks\n')
     (tmp_path / "dump").mkdir()
     (tmp_path / "dump" / "utt2num_frames").write_text("a 20\nb 1200\nc 300\n")
     script = f"""
@@ -188,6 +222,7 @@ def test_recipes_note_what_a_recogniser_needs(tmp_path: Path) -> None:
         . {UTILS}/recogniser.sh
         expdir=exp/one feats=fbank_pitch train_set=tr nbpe=9 do_delta=true
         fbank_config=conf/fbank.conf pitch_config=conf/pitch.conf preprocess_config=
+        train_config=conf/train.yaml
         bpe_model=data/lang_char/tr_unigram9 decode_config=conf/decode.yaml
         recog_model=model.acc.best lm_options=(--rnnlm exp/lm/rnnlm.model.best)
         feat_dir() {{ echo dump; }}
@@ -203,4 +238,5 @@ def test_recipes_note_what_a_recogniser_needs(tmp_path: Path) -> None:
     assert Path(found.rnnlm or "").read_text() == "exp/lm/rnnlm.model.best"
     assert Path(found.model).read_text() == "exp/one/results/model.acc.best"
     assert found.do_delta and found.longest == 1200 and found.feats == "fbank_pitch"
+    assert Path(found.preprocess_conf or "").read_text() == "conf/specaug.yaml"
     assert found.bpemodel and found.cmvn and found.decode_config and found.pitch_config

@@ -91,6 +91,8 @@ def segments_of(text: str, base: str) -> list[str]:
     if not os.path.isfile(text):  # unlike Path's, it takes a text of any length
         return [f"{base}_0000 {text}\n"]
     lines = [line.strip() for _, line in read_lines(text) if line.strip()]
+    if not lines:
+        raise UserError(f"{text}: has no line of text; a line is a segment")
     if all(line.startswith(base) for line in lines):
         return [f"{line}\n" for line in lines]
     return [f"{base}_{number:04d} {line}\n" for number, line in enumerate(lines)]

@@ -16,7 +16,7 @@ from typing import NoReturn
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from espnet.data import datadir_change, datadir_subset
-from espnet.data.datadir import table_kinds
+from espnet.data.datadir import read_numbers, table_kinds
 from espnet.data.datadir_check import validate
 from espnet.data.datadir_fix import fix
 from espnet.data.datadir_tables import read_map, write_table
@@ -310,14 +310,13 @@ def remove_longshortdata(parser: Parser, words: Sequence[str]) -> None:
     datadir_subset.select(args.src, args.dst, kept)
 
 
-def read_frames(directory: str) -> dict[str, str]:
+def read_frames(directory: str) -> dict[str, float]:
     """utt2num_frames, or the same from feats.scp."""
-    for name, read in [
-        ("utt2num_frames", lambda: read_map(Path(directory, "utt2num_frames"))),
-        ("feats.scp", lambda: count_frames(directory)),
-    ]:
-        if Path(directory, name).is_file():
-            return read()
+    frames = Path(directory, "utt2num_frames")
+    if frames.is_file():
+        return read_numbers(frames)
+    if Path(directory, "feats.scp").is_file():
+        return {utt: float(count) for utt, count in count_frames(directory).items()}
     raise UserError(
         f"{directory}: has neither utt2num_frames nor feats.scp; make the features "
         "first, or pass --no-feat true"

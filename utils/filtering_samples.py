@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Leave out the utterances of a data.json that are too short for their labels.
 
-Takes all options of asr_train.py, for they say how much the model subsamples.
+Takes all options of asr_train.py, for they say how much the model subsamples. With
+--preprocess-conf, sizes must be those of what it makes, as data2json.sh writes them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from espnet.asr.short_samples import (
     FilterOptions,
+    check_sizes,
     frames_per_output,
     parse_filter_options,
     too_short,
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     setup_logging(args.verbose)
     options = read_config(FilterOptions, args)
     utts = load_manifest(options.data_json)
+    if args.preprocess_conf:
+        check_sizes(utts, args.preprocess_conf, options.data_json)
     ratio = frames_per_output(args, utts, options.data_json)
     dropped = too_short(utts, ratio, options.min_io_delta)
     rule = f"input frames - labels x {ratio} < {options.min_io_delta:g}"

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from espnet.asr.bundle import named_models
 from espnet.asr.wav_options import changes, parse_wav_options
 from espnet.utils.errors import UserError, run_command
+from espnet.utils.files import make_folder_of
 from espnet.utils.log import setup_logging
 from espnet.utils.options import option
 
@@ -64,17 +65,17 @@ def recognise(path: str, args: Namespace) -> None:
     from espnet.nets.hypotheses import Hypothesis
     from espnet.train.start import set_up_torch
 
+    base = Path(args.wav).stem
+    folder = Path(args.decode_dir, base)
     set_up_torch(1, args.debugmode)
     recogniser = load(path, **overrides(args))
     found = recogniser.transcribe(args.wav)
-    base = Path(args.wav).stem
-    folder = Path(args.decode_dir, base)
+    make_folder_of(folder / "result.json")
     char_list = recogniser.recognizer.config.char_list
     eos = len(char_list) - 1
     nbest = [Hypothesis([eos, *one.ids, eos], one.score) for one in found.nbest]
     entry = {"output": [{"name": "target1"}], "utt2spk": base}
     utts = {base: result_entry(entry, nbest, char_list)}
-    folder.mkdir(parents=True, exist_ok=True)
     save_json({"utts": utts}, str(folder / "result.json"))
     if found.words and found.words[0].start is None:
         logging.warning("the model has no CTC, so there are no times for result.ctm")
@@ -89,14 +90,15 @@ def recognise(path: str, args: Namespace) -> None:
 
 def overrides(args: Namespace) -> dict[str, Any]:
     """What the options change in the recogniser."""
+    from espnet.asr.transcribe import WITHOUT_LM
+
     changed = changes(args, args.recog_model)
     given = {"decode_config": args.decode_config, "rnnlm": args.lang_model}
     changed |= {key: value for key, value in given.items() if value}
     if args.segment_seconds is not None:
         changed["segment_seconds"] = args.segment_seconds
     if not args.use_lang_model:
-        none = ("rnnlm", "word_rnnlm", "ngram_model")
-        changed |= dict.fromkeys(none)
+        changed |= WITHOUT_LM
     return {**changed, "api": args.api, "ngpu": args.ngpu}
 
 

@@ -5,13 +5,16 @@
 
 # keep_recogniser [-n]: -n leaves copies that are there, of what it was trained with.
 keep_recogniser() {
-    local dir=${expdir}/recogniser lm frames
+    local dir=${expdir}/recogniser lm frames preprocess=${preprocess_config}
+    # the option wins over the key of the training config, as in asr_train.py
+    [ -n "${preprocess}" ] || [ ! -f "${train_config}" ] || preprocess=$(sed -nE \
+        "s/^preprocess[-_]conf: *[\"']?([^\"'# ]*).*/\1/p" "${train_config}")
     mkdir -p "${dir}"
     _keep "$@" "${fbank_config}" "${dir}/fbank.conf"
     [ "${feats}" = fbank ] || _keep "$@" "${pitch_config}" "${dir}/pitch.conf"
     _keep "$@" "data/${train_set}/cmvn.ark" "${dir}/cmvn.ark"
     [ -z "${nbpe}" ] || _keep "$@" "${bpe_model}.model" "${dir}/bpe.model"
-    _keep "$@" "${preprocess_config}" "${dir}/preprocess.yaml"
+    _keep "$@" "${preprocess}" "${dir}/preprocess.yaml"
     _keep "${decode_config}" "${dir}/decode.yaml"
     frames=$(feat_dir "${train_set}")/utt2num_frames
     {

@@ -80,7 +80,7 @@ def align_corpus(options: AlignOptions) -> None:
     """Align every recording, write ``output`` and the CTM files that are asked for.
 
     Raises:
-        UserError: a file is missing or wrong, or the model has no CTC.
+        UserError: a file or option is wrong, or the model has no CTC.
         DataError: lines of ``utt_text`` that belong to no recording or have no token
             of the model, recordings that are too short for their text.
     """
@@ -130,7 +130,7 @@ def align_recording(
     if bundle.bpemodel and not options.bpemodel:
         options = replace(options, bpemodel=bundle.bpemodel)
     front_end = make_front_end(bundle)
-    shift = round(front_end.frame_shift * 1000)
+    shift = front_end.frame_shift * 1000
     aligner, config = load_aligner(replace(options, frame_duration=shift))
     name = Path(audio).stem
     transform = make_transform(bundle.preprocess_conf, config, bundle.model)
@@ -158,6 +158,11 @@ def load_aligner(options: AlignOptions) -> tuple[Aligner, TrainedConfig]:
         options.model, options.model_conf, options.trust_checkpoint
     )
     model.to(device=device, dtype=DTYPES[options.dtype])
+    if options.set_blank >= len(config.char_list):
+        raise UserError(
+            f"--set-blank: {options.set_blank} must be below the number of tokens, "
+            f"{len(config.char_list)}; 0 is the usual one"
+        )
     spaces = options.replace_spaces_with_blanks == 0
     cutter = TextCutter(config.char_list, options.bpemodel, spaces)
     return Aligner(model, config.char_list, cutter, options), config
@@ -278,7 +283,7 @@ class Aligner:
         bounds = np.cumsum([0, *(len(line.ids) for line in lines)])
         blank = self.options.set_blank
         columns, places = np.unique(np.append(ids, blank), return_inverse=True)
-        log_probs, gap_scores, times = self._read(pieces, columns)
+        log_probs, gap_scores, times = self._read(utt, pieces, columns)
         gaps = np.zeros(len(ids) + 1, dtype=np.int64)
         gaps[bounds] = ANYTHING if self.options.gratis_blank else WORD_END
         gaps[[0, -1]] = WORD_END if self.options.forced else ANYTHING
@@ -296,11 +301,13 @@ class Aligner:
             raise DataError(
                 [self._too_short(utt, lines, error.needed, sum(map(len, pieces)))]
             ) from None
+        except UserError as error:
+            raise UserError(f"recording '{utt}': {error}") from None
         return list(self._segments(found, times, lines, ids, bounds))
 
     @torch.no_grad()
     def _read(
-        self, pieces: Sequence[Piece], columns: np.ndarray
+        self, utt: str, pieces: Sequence[Piece], columns: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """CTC's log-posteriors (T', C) of some symbols, and those (T', 2) of gaps.
 
@@ -311,7 +318,10 @@ class Aligner:
             silent.append(list(self.char_list).index(SPACE))
         parts, gaps, begins = [], [], []
         for piece in pieces:
-            memory, lengths = self.model.encode_list([piece.features])
+            try:
+                memory, lengths = self.model.encode_list([piece.features])
+            except UserError as error:
+                raise UserError(f"recording '{utt}': {error}") from None
             scores = self.model.ctc_log_probs(memory)
             if scores is None:
                 raise UserError(

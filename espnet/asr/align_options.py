@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from espnet.asr.recog_options import DTYPES
@@ -51,7 +52,7 @@ class AlignOptions:
     subsampling_factor: int | None = option(
         None, "input frames of an encoder frame; else the model's own"
     )
-    frame_duration: int = option(10, "ms from input frame to input frame")
+    frame_duration: float = option(10.0, "ms from input frame to input frame")
     min_window_size: int = option(
         8000, "encoder frames around the diagonal in which the path is looked for first"
     )
@@ -81,7 +82,7 @@ class AlignOptions:
         least = {"ngpu": 0, "frame_duration": 1, "min_window_size": 2, "set_blank": 0}
         least |= {"scoring_length": 1, "segment_seconds": 1, "max_window_size": 2}
         for name, low in least.items():
-            if getattr(self, name) < low:
+            if not low <= getattr(self, name) < math.inf:
                 flag = "--" + name.replace("_", "-")
                 raise UserError(f"{flag}: {getattr(self, name)} must be {low} or more")
         if self.subsampling_factor is not None and self.subsampling_factor < 1:

@@ -158,7 +158,7 @@ def bundle_of(path: str | Path, given: Mapping[str, Any]) -> Bundle:
     found = find_bundle(path)
     own = {"model": str(path)} if path.is_file() else {}
     if found is not None:
-        return replace(read_bundle(found), **{**own, **given})
+        return changed(read_bundle(found), {**own, **given})
     chosen: dict[str, Any] = {**own, **given}
     if "model" not in chosen or "cmvn" not in chosen:
         lacks = "model and cmvn" if "model" not in chosen else "cmvn"
@@ -168,6 +168,15 @@ def bundle_of(path: str | Path, given: Mapping[str, Any]) -> Bundle:
             "feats, fbank_config, pitch_config where they are not the usual ones)"
         )
     return Bundle(**chosen)
+
+
+def changed(bundle: Bundle, given: Mapping[str, Any]) -> Bundle:
+    """The bundle with other keys; other weights bring the model.json beside them."""
+    confs: dict[str, Any] = {}
+    for key in ("model", "rnnlm", "word_rnnlm"):
+        if given.get(key) and Path(given[key]).with_name("model.json").is_file():
+            confs[f"{key}_conf"] = None
+    return replace(bundle, **{**confs, **given})
 
 
 @dataclass(frozen=True)

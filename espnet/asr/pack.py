@@ -26,6 +26,7 @@ from espnet.asr.bundle import (
     USUAL_PITCH,
     Bundle,
     bundle_of,
+    changed,
     read_bundle,
 )
 from espnet.asr.trained import load_trained_config
@@ -167,7 +168,7 @@ def opened_bundle(path: str | Path, given: Mapping[str, Any]) -> Iterator[Bundle
         yield bundle_of(path, given)
         return
     with tempfile.TemporaryDirectory(prefix="espnet-") as folder:
-        yield replace(read_bundle(unpack(path, folder)), **given)
+        yield changed(read_bundle(unpack(path, folder)), given)
 
 
 def is_archive(path: str | Path) -> bool:
@@ -289,6 +290,9 @@ def _foreign(path: Path, folder: Path, names: Sequence[str]) -> Path:
             f"{path}: has neither {MANIFEST} nor a model (model.*.best); pack one with "
             "pack_model.sh"
         )
+    conf = folder / Path(model).with_name("model.json")
+    args = load_trained_config(str(conf)).args if conf.is_file() else {}
+    preprocess = args.get("preprocess_conf")
     fbank, pitch = the("fbank.conf"), the("pitch.conf")
     for name, text in (("fbank.conf", USUAL_FBANK), ("pitch.conf", USUAL_PITCH)):
         if not (folder / (the(name) or name)).exists():
@@ -304,6 +308,7 @@ def _foreign(path: Path, folder: Path, names: Sequence[str]) -> Path:
         fbank_config=fbank or "fbank.conf",
         pitch_config=pitch or "pitch.conf",
         cmvn=the("cmvn.ark"),
+        preprocess_conf=the(PurePosixPath(preprocess).name) if preprocess else None,
         bpemodel=the("*bpe*.model", "*unigram*.model"),
         decode_config=the("decode*.yaml"),
         rnnlm=the("rnnlm.model.best", "rnnlm*.best"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from espnet.utils.errors import UserError, one_of
@@ -19,6 +20,8 @@ def parse_pair(text: str) -> tuple[float, float]:
         first, second = (float(part) for part in text.strip("()").split(","))
     except ValueError:
         raise ValueError(f"'{text}' is not two numbers 'a,b'") from None
+    if not math.isfinite(first + second):
+        raise ValueError(f"'{text}' is not two finite numbers")
     return first, second
 
 
@@ -159,9 +162,11 @@ class RecogOptions:
             if getattr(self, name) < 0:
                 raise UserError(f"--{name}: {getattr(self, name)} must be 0 or more")
         for name, least in (("segment_seconds", 0.0), ("frame_shift", 1e-3)):
-            if getattr(self, name) < least:
+            if not least <= getattr(self, name) < math.inf:
                 flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag}: {getattr(self, name)} must be above 0")
+                raise UserError(
+                    f"{flag}: {getattr(self, name)} must be above 0 and finite"
+                )
         if 0.0 < self.segment_seconds < 1.0:
             raise UserError(
                 f"--segment-seconds: {self.segment_seconds} must be 1 or more, or 0: a "

@@ -125,7 +125,7 @@ class Recognizer:
                     Heard(self._search_pieces(self.streaming, utt, x), None, len(x))
                     for utt, x in zip(ids, xs, strict=True)
                 ]
-            memory, lengths = self.model.encode_list(xs)
+            memory, lengths = self._encode(ids, xs)
             self._check_encoded(ids, xs, memory, lengths)
             outcomes = self.search(memory, lengths)
             tokens = self._times(ids, xs, memory, lengths, outcomes)
@@ -149,6 +149,17 @@ class Recognizer:
             *self._decode(ids[:half], xs[:half]),
             *self._decode(ids[half:], xs[half:]),
         ]
+
+    def _encode(self, ids: list[str], xs: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Encoder output (B, T', E) and its lengths (B,); errors name an utterance."""
+        try:
+            return self.model.encode_list(xs)
+        except UserError as error:
+            if len(ids) == 1:
+                raise UserError(f"utterance '{ids[0]}': {error}") from None
+            for utt, x in zip(ids, xs, strict=True):  # which one is it?
+                self._encode([utt], [x])
+            raise
 
     def _search_pieces(self, streaming: Streaming, utt: str, x: np.ndarray) -> Outcome:
         """Encode piece by piece, and search each segment that was found."""

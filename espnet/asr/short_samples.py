@@ -87,6 +87,33 @@ def frames_per_output(args: Namespace, utts: Utts, path: str) -> int:
     return model.get_total_subsampling_factor()
 
 
+def check_sizes(utts: Utts, preprocess_conf: str, path: str) -> None:
+    """Make sure that the sizes are those after on-the-fly preprocessing.
+
+    They are what lengths are compared by. The first utterance is read for it.
+
+    Args:
+        utts: of a checked data.json.
+        preprocess_conf: the preprocessing of training.
+        path: the data.json, for errors.
+
+    Raises:
+        UserError: the preprocessing is wrong, or it makes other sizes.
+    """
+    from espnet.data.dataset import UtteranceReader  # torch: not needed for --help
+    from espnet.transform.transformation import Transformation
+
+    uttid, entry = next(iter(utts.items()))
+    made = UtteranceReader(Transformation(preprocess_conf)).features(uttid, entry)
+    shape = entry["input"][0]["shape"]
+    if list(made.shape) != shape:
+        raise UserError(
+            f"{path}: utterance '{uttid}' has shape {shape}, but preprocess-conf "
+            f"{preprocess_conf} makes {list(made.shape)} of it; make the file again "
+            "with data2json.sh --preprocess-conf"
+        )
+
+
 def too_short(utts: Utts, ratio: float, min_io_delta: float) -> list[str]:
     """Ids of the utterances with ``ilen - min(olen) * ratio < min_io_delta``.
 

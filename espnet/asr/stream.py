@@ -16,7 +16,7 @@ import torch
 from espnet.asr.stream_audio import NAME, LiveAudio, Piece
 from espnet.asr.stream_features import OnlineFeatures
 from espnet.asr.stream_options import StreamOptions
-from espnet.asr.transcribe import Transcriber, load
+from espnet.asr.transcribe import WITHOUT_LM, Transcriber, load
 from espnet.asr.words import plain_text
 from espnet.nets.encoder_stream import BlockStream, EncoderStream
 from espnet.utils.errors import UserError
@@ -179,7 +179,7 @@ def stream(options: StreamOptions, source: IO[bytes]) -> None:
             "asr_stream.py ..., or asr_stream.py ... < audio.wav"
         )
     given = {**options.about_model(), "trust_checkpoint": options.trust_checkpoint}
-    transcriber = load(options.model, **given)
+    transcriber = load(options.model, **given, **WITHOUT_LM)
     live = LiveRecognizer(transcriber, options)
     rate = options.fs or transcriber.front_end.rate
     audio = LiveAudio(source, transcriber.audio, rate, options.realtime)

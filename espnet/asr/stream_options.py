@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from espnet.utils.errors import UserError
@@ -50,13 +51,17 @@ class StreamOptions:
                 f"--fs: {self.fs} must be a sampling rate in Hz, such as 16000"
             )
         for name in ("left_context", "right_context"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 flag = name.replace("_", "-")
-                raise UserError(f"--{flag}: {getattr(self, name)} must not be below 0")
+                raise UserError(
+                    f"--{flag}: {getattr(self, name)} must not be below 0, nor infinite"
+                )
         for name in ("block", "end_silence"):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 flag = name.replace("_", "-")
-                raise UserError(f"--{flag}: {getattr(self, name)} must be above 0")
+                raise UserError(
+                    f"--{flag}: {getattr(self, name)} must be above 0, and finite"
+                )
 
     def about_model(self) -> dict[str, object]:
         """What is said of the model's features, where it is said."""

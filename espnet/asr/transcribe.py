@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -23,11 +24,17 @@ from espnet.data.audio_blocks import AudioBlocks
 from espnet.nets.hypotheses import Hypothesis
 from espnet.nets.search_options import SearchOptions
 from espnet.utils.errors import UserError, did_you_mean
+from espnet.utils.option_values import check_values
 from espnet.utils.options import parse_options, read_config
 
 # seconds that are decoded in one piece: as much as training had, within these limits
 LONGEST = (5.0, 30.0)
 USUAL_LONGEST = 20.0  # where it is not known
+OPTIONS = (Bundle, RecogOptions, SearchOptions)  # that load() takes
+WITHOUT_LM: dict[str, Any] = {  # options of load() that leave language models out
+    **dict.fromkeys(("rnnlm", "word_rnnlm", "ngram_model")),
+    **dict.fromkeys(("multi_level_lm", "quantize_lm_model"), False),
+}
 LOUDEST = 32.0  # floats beyond that are not at the scale of -1 to 1
 
 
@@ -232,12 +239,23 @@ def _all_heard(recording: _Pending) -> bool:
 
 def _scaled(samples: np.ndarray) -> np.ndarray:
     """Samples at the scale of 16-bit integers."""
-    if np.issubdtype(samples.dtype, np.integer):
+    if samples.dtype.kind not in "if":
+        raise UserError(
+            f"transcribe: samples are of type {samples.dtype}; give integers of 16 "
+            "bits, or floats from -1 to 1"
+        )
+    loudest = float(np.abs(samples.astype(np.float64)).max()) if samples.size else 0.0
+    if samples.dtype.kind == "i":
+        if loudest > INT16:
+            raise UserError(
+                f"transcribe: integers must have 16 bits, the largest here is "
+                f"{loudest:g}; give floats from -1 to 1"
+            )
         return samples.astype(np.float32)
-    if samples.size and np.abs(samples).max() > LOUDEST:
+    if loudest > LOUDEST:
         raise UserError(
             "transcribe: floats must lie between -1 and 1, the loudest here is "
-            f"{np.abs(samples).max():g}; divide by 32768, or give integers of 16 bits"
+            f"{loudest:g}; divide by 32768, or give integers of 16 bits"
         )
     return samples.astype(np.float32) * np.float32(INT16)
 
@@ -262,15 +280,14 @@ def load(path: str | Path, **options: Any) -> Transcriber:
                 f"load: unknown option '{name}'" + did_you_mean(name, known)
             )
     given = {k: str(v) if isinstance(v, Path) else v for k, v in options.items()}
+    check_values(OPTIONS, given)
     about_files: dict[str, Any] = {k: v for k, v in given.items() if k in KEYS}
-    others = {key: value for key, value in given.items() if key not in KEYS}
     with opened_bundle(path, about_files) as bundle:
-        return make_transcriber(bundle, others)
+        return make_transcriber(bundle, given)
 
 
 def _known_options() -> set[str]:
-    kinds = (Bundle, RecogOptions, SearchOptions)
-    return {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    return {field.name for kind in OPTIONS for field in dataclasses.fields(kind)}
 
 
 def make_transcriber(bundle: Bundle, given: Mapping[str, Any]) -> Transcriber:
@@ -278,7 +295,8 @@ def make_transcriber(bundle: Bundle, given: Mapping[str, Any]) -> Transcriber:
 
     Args:
         bundle: the files.
-        given: options of asr_recog.py that win over those of the decoding config.
+        given: options of asr_recog.py that win over those of the decoding config; those
+            that are none, such as ``cmvn``, are in the bundle already.
 
     Raises:
         UserError: a file is missing or of another kind, or a value is wrong.
@@ -293,7 +311,7 @@ def make_transcriber(bundle: Bundle, given: Mapping[str, Any]) -> Transcriber:
     count = max(search_options.nbest, search_options.beam_size)
     recognizer = load_recognizer(options, replace(search_options, nbest=count))
     seconds = options.segment_seconds
-    if "segment_seconds" not in given:
+    if not seconds and "segment_seconds" not in given:
         least, most = LONGEST
         seconds = bundle.longest * front_end.frame_shift or USUAL_LONGEST
         seconds = min(max(seconds, least), most)
@@ -307,9 +325,17 @@ def decoding_options(
     """The options of asr_recog.py: the bundle's decoding config, and what is given."""
     argv = ["--model", bundle.model, "--recog-json", "-", "--result-label", "-"]
     if bundle.decode_config:
+        if not Path(bundle.decode_config).is_file():
+            raise UserError(f"decode_config: {bundle.decode_config}: no such file")
         argv += ["--config", bundle.decode_config]
     kinds = [RecogOptions, SearchOptions]
     values = vars(parse_options(kinds, argv, prog="load", config_files=True))
+    if values["streaming_mode"]:
+        logging.warning(
+            "%s: streaming_mode: is for asr_recog.py and not used here",
+            bundle.decode_config,
+        )
+        values["streaming_mode"] = None
     names = {field.name for field in dataclasses.fields(RecogOptions)}
     files = {k: v for k, v in dataclasses.asdict(bundle).items() if k in names and v}
     chosen = {**values, **files, **given}

@@ -161,11 +161,22 @@ def iter_ark(
         dtype: of the arrays.
         ndim: what they must be: 2 matrices, 1 vectors, None either.
     """
-    while (key := matio.read_token(stream)) is not None:
-        key = key.strip()
+    while (key := _read_key(stream, name)) is not None:
         where = f"{name}: {key}"
         array = _read_record(stream, where)
         yield key, _checked(array, ndim or array.ndim, where, dtype)
+
+
+def _read_key(stream: IO[bytes], name: str) -> str | None:
+    """The key of the next record; None at the end."""
+    try:
+        key = matio.read_token(stream)
+    except UnicodeDecodeError:
+        raise UserError(
+            f"{name}: damaged, or no archive: no key is where one must be; write it "
+            "again"
+        ) from None
+    return key if key is None else key.strip()
 
 
 class ArkWriter:

@@ -7,7 +7,7 @@ speakers, or recordings (of which ``segments`` cuts utterances).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from espnet.data.datadir_tables import read_map, spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError
 from espnet.utils.files import atomic_write
-from espnet.utils.lines import split_key
+from espnet.utils.lines import shorten, split_key
 
 KINDS = {
     "spk": ("spk2*", "cmvn.scp"),
@@ -85,6 +85,35 @@ def read_table(path: Path) -> dict[str, str]:
     if "" in table:
         raise UserError(f"{path}: has an empty line; run utils/fix_data_dir.sh first")
     return table
+
+
+def read_numbers(path: Path, wanted: Iterable[str] = ()) -> dict[str, float]:
+    """The frames or seconds of utterances, as ``utt2num_frames`` and ``utt2dur`` hold.
+
+    Args:
+        path: the table.
+        wanted: utterances that must be in it.
+
+    Raises:
+        UserError: as :func:`read_table`.
+        DataError: every line without a number, and every utterance that is missing.
+    """
+    numbers: dict[str, float] = {}
+    problems = []
+    for key, value in read_table(path).items():
+        try:
+            numbers[key] = float(value)
+        except ValueError:
+            problems.append(f"'{key}' has '{value}', which is no number")
+            continue
+        if not 0.0 <= numbers[key] < float("inf"):
+            problems.append(f"'{key}' has {value}, must be 0 or more")
+    if not problems:
+        problems = [f"has no line for '{key}'" for key in wanted if key not in numbers]
+    if problems:
+        remedy = "delete this file and make it again"
+        raise DataError(shorten([f"{path}: {text}; {remedy}" for text in problems]))
+    return numbers
 
 
 def recording_of(segment: str) -> str:

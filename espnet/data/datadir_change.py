@@ -8,6 +8,7 @@ from pathlib import Path
 
 from espnet.data.datadir import (
     copy_plain_files,
+    read_numbers,
     read_table,
     recording_of,
     remove_tables,
@@ -156,19 +157,17 @@ def split_speakers(
         The number of speakers.
 
     Raises:
-        UserError: there is no ``utt2dur``, or an utterance is not in it.
+        UserError: there is no ``utt2dur``.
+        DataError: what is wrong with it, and every utterance that is not in it.
     """
     speakers = read_table(Path(src, "utt2spk"))
-    seconds: Mapping[str, str] = {}
+    seconds: Mapping[str, float] = {}
     if most_seconds > 0:
-        seconds = read_table(Path(src, "utt2dur"))
-        missing = [utt for utt in speakers if utt not in seconds]
-        if missing:
-            raise UserError(f"{src}/utt2dur: has no line for '{missing[0]}'")
+        seconds = read_numbers(Path(src, "utt2dur"), speakers)
     chosen: dict[str, str] = {}
     new, old, count, total = "", "", 0, 0.0
     for utt, speaker in speakers.items():
-        length = float(seconds.get(utt, 0.0))
+        length = seconds.get(utt, 0.0)
         if (
             not new
             or (respect_speakers and speaker != old)
@@ -194,6 +193,7 @@ def perturb_speed(src: str | Path, dst: str | Path, factor: str) -> None:
 
     Raises:
         UserError: the factor is not a number above 0.
+        DataError: every segment or duration that has no times.
     """
     src, dst = Path(src), Path(dst)
     try:
@@ -262,7 +262,7 @@ def _derive(
         rename, change = renames[kind], (values or {}).get(name)
         table = {rename(key): value for key, value in read_table(src / name).items()}
         if change is not None:
-            table = {key: change(value) for key, value in table.items()}
+            table = _changed(src / name, table, change)
         if name == "utt2spk":
             table = {key: rename_spk(value) for key, value in table.items()}
         if name == "segments":
@@ -271,6 +271,22 @@ def _derive(
     tables.update({k: v for k, v in (added or {}).items() if k not in tables})
     _write(dst, tables)
     copy_plain_files(src, dst)
+
+
+def _changed(
+    path: Path, table: Mapping[str, str], change: Callable[[str], str]
+) -> dict[str, str]:
+    """A table with other values; raises for each that is not what it must be."""
+    changed, problems = {}, []
+    for key, value in table.items():
+        try:
+            changed[key] = change(value)
+        except ValueError as error:
+            problems.append(f"{path}: '{value}' cannot be changed: {error}")
+    if problems:
+        remedy = f"utils/validate_data_dir.sh --no-feats {path.parent} says more"
+        raise DataError([*shorten(problems), remedy])
+    return changed
 
 
 def _renamed_recording(segment: str, rename: Callable[[str], str]) -> str:

@@ -7,7 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from espnet.data.datadir import read_table, table_kinds, write_parts
+from espnet.data.datadir import (
+    read_numbers,
+    read_table,
+    table_kinds,
+    write_parts,
+)
 from espnet.data.datadir_tables import spk2utt_of, split_by_speaker, split_evenly
 from espnet.utils.errors import UserError
 from espnet.utils.lines import split_words
@@ -51,8 +56,8 @@ def _shortest(
             f"{src}: has neither utt2num_frames nor utt2dur; run "
             f"utils/data/get_utt2num_frames.sh {src}"
         )
-    lengths = read_table(src / names[0])
-    return sorted(utt2spk, key=lambda utt: float(lengths[utt]))[:count]
+    lengths = read_numbers(src / names[0], utt2spk)
+    return sorted(utt2spk, key=lengths.__getitem__)[:count]
 
 
 def _speakers(
@@ -157,7 +162,7 @@ def split(src: str | Path, parts: int, per_utt: bool = False) -> Path:
 
 
 def lengths_between(
-    frames: Mapping[str, str] | None,
+    frames: Mapping[str, float] | None,
     characters: Mapping[str, int],
     *,
     minframes: int,
@@ -168,7 +173,7 @@ def lengths_between(
     """The utterances strictly between the limits, and how many fail each limit."""
     kept, why = [], Counter[str]()
     for utt, count in characters.items():
-        length = int(frames[utt]) if frames is not None and utt in frames else None
+        length = frames.get(utt) if frames is not None else None
         if length is not None and length <= minframes:
             why[f"{minframes} frames or fewer"] += 1
         elif length is not None and length >= maxframes:

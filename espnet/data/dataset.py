@@ -307,9 +307,8 @@ class BatchLoader:
         numbers = {max(range(len(self)), key=lambda n: every[n][i]) for i in range(3)}
         for number in sorted(numbers):
             outcome = self._dataset[0, self._own(number)]
-            self._tell(outcome.problems)
-            if outcome.batch is not None:
-                yield outcome.batch
+            self._tell(outcome.problems)  # not fewer than the other processes have
+            yield outcome.batch or self._replacement(0, number, outcome)
 
     @staticmethod
     def _outcomes(outcomes: Iterator[_Outcome]) -> Iterator[_Outcome]:

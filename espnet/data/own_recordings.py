@@ -6,7 +6,7 @@ import csv
 import random
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".sph")
 HELD_OUT = 0.05  # of the utterances, for each of dev and test
 SPEAKERS = 10  # so many let dev and test have speakers of their own
 FEWEST = 3  # utterances: one for each set
-SECONDS_GUESSED = 5.0  # of an utterance whose length only a command knows
+SECONDS_GUESSED = 5.0  # of an utterance whose length only its recording tells
 
 
 class Entry(NamedTuple):
@@ -94,12 +94,8 @@ def read_csv(path: Path) -> list[Entry]:
         raise UserError(f"{path}: is empty; its first line must name the columns")
     header = lines[0].lstrip("\ufeff")
     separator = max(",;\t", key=header.count)
-    rows = csv.reader(
-        lines,
-        delimiter=separator,
-        quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-    )
-    names = [name.lstrip("\ufeff").strip().lower() for name in next(rows)]
+    (_, names), *rows = _rows(path, lines, separator)
+    names = [name.lstrip("\ufeff").strip().lower() for name in names]
     found = {
         what: next((names.index(name) for name in known if name in names), -1)
         for what, known in COLUMNS.items()
@@ -112,8 +108,7 @@ def read_csv(path: Path) -> list[Entry]:
                 f" {', '.join(names)})"
             )
     entries, problems = [], []
-    for row in rows:
-        place = f"{path}:{rows.line_num}"
+    for place, row in rows:
         if not any(row):
             continue
         name, text, speaker = (
@@ -126,6 +121,32 @@ def read_csv(path: Path) -> list[Entry]:
         wav = Path(path.parent, name).absolute()
         entries.append(_entry(place, name, speaker, wav, text))
     return _checked(entries, problems)
+
+
+def _rows(
+    path: Path, lines: Sequence[str], separator: str
+) -> Iterator[tuple[str, list[str]]]:
+    """``file:line`` where each row of a table begins, and its cells.
+
+    Raises:
+        UserError: quotes that are not closed, or stand inside of a quoted cell.
+    """
+    rows = csv.reader(
+        (f"{line}\n" for line in lines),
+        delimiter=separator,
+        quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
+    start = 1
+    try:
+        for row in rows:
+            yield f"{path}:{start}", row
+            start = rows.line_num + 1
+    except csv.Error as error:
+        raise UserError(
+            f"{path}:{start}: the quotes are wrong ({error}); a cell that begins with "
+            'a quote ends with one, and a quote inside of it is written ""'
+        ) from None
 
 
 def read_folder(folder: Path) -> list[Entry]:
@@ -261,10 +282,15 @@ def copy_kaldi(source: Path, target: Path) -> tuple[float, tuple[int, ...]]:
     if commands:
         rates = tuple(sorted({*rates, read_audio(wavs[commands[0]])[1]}))
     if (source / "segments").is_file():
-        segments = read_table(source / "segments")
-        times = [split_words(value) for value in segments.values()]
-        return sum(float(end) - float(start) for _, start, end, *_ in times), rates
+        lengths = map(_seconds, read_table(source / "segments").values())
+        return sum(lengths), rates
     return seconds + SECONDS_GUESSED * len(commands), rates
+
+
+def _seconds(segment: str) -> float:
+    """The length of ``<recording> <start> <end>``, guessed if it has no end (-1)."""
+    _, start, end, *_ = split_words(segment)
+    return SECONDS_GUESSED if float(end) == -1 else float(end) - float(start)
 
 
 def split(utt2spk: Mapping[str, str], seed: int) -> tuple[dict[str, list[str]], str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from espnet.jobs.outcome import Outcome
 from espnet.jobs.script import job_script
 from espnet.jobs.signals import end_with
 from espnet.utils.errors import UserError
+from espnet.utils.files import remove_folder
 
 POLL = (0.1, 2.0)  # seconds between looks for exit codes: at first, later
 ASK = (2.0, 30.0)  # seconds between questions to the scheduler: at first, later
@@ -128,7 +128,7 @@ def run_on(scheduler: Scheduler, request: Request) -> dict[int, Outcome]:
         except BaseException:  # whatever it is, it must not leave jobs behind
             submission.cancel()
             raise
-    shutil.rmtree(submission.done, ignore_errors=True)
+    remove_folder(submission.done)
     return outcomes
 
 
@@ -225,7 +225,7 @@ class _Submission:
         if self.identity and self.left:
             self._say(f"cancelling job {self.identity}")
             self._cancel([self.identity])
-        shutil.rmtree(self.done, ignore_errors=True)
+        remove_folder(self.done)
 
     def _cancel(self, identities: Sequence[str]) -> None:
         if not identities:

@@ -37,9 +37,9 @@ def job_limit(request: Request) -> int:
     times N GPUs are there, either stretched a little to spare a last short round.
     """
     count = len(request.jobs)
+    gpus = request.number("gpu", 0)
     if request.max_jobs_run is not None:
         return min(request.max_jobs_run, count)
-    gpus = request.number("gpu", 0)
     limit = max(1, count_gpus() // gpus) if gpus else count_cores()
     return count if count <= STRETCH * limit else limit
 

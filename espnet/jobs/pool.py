@@ -40,13 +40,13 @@ class Pool(Generic[Slot]):
         self.running: set[subprocess.Popen[bytes]] = set()
         self.lock = threading.Lock()
         self.stopped = False
-        self.broken: UserError | None = None
+        self.broken: Exception | None = None  # why a job could not be run
 
     def run(self, jobs: Sequence[int], slots: Sequence[Slot]) -> dict[int, Outcome]:
         """How each job ended.
 
         Raises:
-            UserError: a job could not be started.
+            UserError: a job could not be started; or what ``work`` raised.
         """
         waiting = iter(jobs)
         threads = [
@@ -92,6 +92,9 @@ class Pool(Generic[Slot]):
                 where = f"{error.filename}: " if error.filename else ""
                 what = f"cannot run the job: {where}{error.strerror}"
                 self.broken = UserError(what)
+                return
+            except Exception as error:  # or a job that did not run would seem done
+                self.broken = error
                 return
 
     def _stop(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from espnet.jobs.outcome import Outcome
 from espnet.jobs.pool import ENDED, Pool
 from espnet.jobs.script import job_script
 from espnet.utils.errors import DataError, UserError
+from espnet.utils.files import remove_folder
 
 LATENCY = 10.0  # seconds until an exit code is there, on a slow network file system
 MACHINES = Path(".queue/machines")
@@ -63,7 +63,7 @@ def run_ssh(request: Request) -> dict[int, Outcome]:
     slots = slots[: min(request.max_jobs_run or len(slots), len(request.jobs))]
     place = MACHINES.parent.resolve()
     with tempfile.TemporaryDirectory(dir=place, prefix="jobs.") as folder:
-        tidy_up = partial(shutil.rmtree, folder, ignore_errors=True)
+        tidy_up = partial(remove_folder, folder)
         pool = Pool(partial(_run_job, request, Path(folder)), tidy_up)
         return pool.run(request.jobs, slots)
 

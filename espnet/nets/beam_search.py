@@ -259,8 +259,10 @@ class _Beams:
         scores, rows, tokens, gains = self._extend(local, given, chosen)
         parts = self.parts.flatten(0, 1)[rows] + gains
         beats = end > scores[:, -1:].masked_fill(tokens[:, -1:] == search.eos, -INF)
-        cut = (self.last_step == self.now)[self.active][:, None]
-        cut = cut | (tokens == search.eos)  # nothing can follow: ended where they are
+        stuck = (tokens == search.eos).all(1, keepdim=True)
+        at_limit = (self.last_step == self.now)[self.active][:, None]
+        # where nothing can follow, they end where they are
+        cut = at_limit | (tokens == search.eos)
         own_rows = torch.arange(len(tokens) * beam, device=end.device).view_as(rows)
         end_rows = torch.where(beats, own_rows, rows)
         end_tokens = tokens.masked_fill(beats, search.eos)
@@ -269,6 +271,8 @@ class _Beams:
             beats[..., None], self.parts + gain.view_as(self.parts), parts
         )
         too_long = beats & (self.now >= self.frames[self.active])[:, None]
+        # but an utterance of which nothing has ended must have some output
+        too_long &= ~((at_limit | stuck) & (self.best[self.active] == -INF)[:, None])
         allowed = (self.first_end <= self.now)[self.active][:, None] & ~too_long
         ends = allowed & (ended > -INF)
         ended, end_parts = self._add_finals(ended, end_parts, end_rows, ends)
@@ -282,7 +286,6 @@ class _Beams:
             torch.cat((parts, end_parts), 1),
             torch.cat((tokens, end_tokens), 1) != search.eos,
         )
-        stuck = (tokens == search.eos).all(1, keepdim=True)
         self.scores, self.parts = scores.masked_fill(stuck, -INF), parts
         return step, rows
 

@@ -54,6 +54,7 @@ def make_search(
     """
     transducer = scorers.get("transducer")
     if isinstance(transducer, TransducerScorer):
+        warn_of_others(options, "ngram" in scorers)
         return TransducerSearch(transducer, options, scorers.get("lm"))
     weights = choose_weights(scorers, options)
     ctc = scorers.get("ctc")
@@ -100,6 +101,20 @@ def choose_weights(
         "ngram": options.ngram_weight,
         "length_bonus": options.penalty,
     }
+
+
+def warn_of_others(options: SearchOptions, has_ngram: bool) -> None:
+    """Say which options a Transducer search has no use for."""
+    for name in ("ctc_weight", "penalty", "maxlenratio", "minlenratio"):
+        if getattr(options, name):
+            logging.warning(
+                "--%s %g is not used: the model is a Transducer",
+                *(name.replace("_", "-"), getattr(options, name)),
+            )
+    if has_ngram:
+        logging.warning(
+            "--ngram-model is not used: the search of a Transducer takes --rnnlm only"
+        )
 
 
 def warn_of_unused(options: SearchOptions, is_best_path: bool) -> None:

@@ -6,6 +6,7 @@ tensors, numbers and strings only, so that reading one never runs code.
 
 from __future__ import annotations
 
+import heapq
 import json
 import logging
 import random
@@ -90,20 +91,33 @@ def load_snapshot(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def snapshots(
-    outdir: str | Path, updates_per_epoch: int
-) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Read the snapshots of a directory, newest first; damaged ones are named."""
-    found = []
-    for kind, number, path in _found(outdir):
-        is_epoch = kind == "ep"  # is later than the last update of its epoch
-        updates = number * updates_per_epoch if is_epoch else number
-        found.append((updates, is_epoch, path))
-    for *_, path in sorted(found, reverse=True):
+def snapshots(outdir: str | Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Read the snapshots of a directory, newest first; damaged ones are named.
+
+    How far one is, it says itself: after ``--resume`` from other data, the number of
+    updates does not follow from that of epochs.
+    """
+    kinds = [_readable(outdir, kind) for kind in ("ep", "iter")]
+    yield from heapq.merge(*kinds, key=lambda found: _place(found[1]), reverse=True)
+
+
+def _readable(outdir: str | Path, wanted: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Read the snapshots of one kind, highest number first."""
+    found = [(number, path) for kind, number, path in _found(outdir) if kind == wanted]
+    for _, path in sorted(found, reverse=True):
         try:
             yield path, load_snapshot(path)
         except DamagedFile as error:
             logging.warning("%s; trying the one before", error)
+
+
+def _place(content: Mapping[str, Any]) -> tuple[int, int]:
+    """Epochs done, and minibatches of the next; of another program's snapshot, none."""
+    try:
+        position = content["trainer"]["position"]
+        return int(position["epoch"]), int(position["batch"])
+    except (LookupError, TypeError, ValueError):
+        return -1, -1
 
 
 def drop_snapshots(

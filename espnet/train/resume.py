@@ -50,7 +50,7 @@ def _resume_first(trainer: Trainer, snapshot: str | None, data: str) -> Path | N
     outdir = trainer.options.outdir
     origin = str(Path(snapshot).resolve()) if snapshot else ""
     remove_leftovers(outdir)
-    for path, content in snapshots(outdir, trainer.updates_per_epoch):
+    for path, content in snapshots(outdir):
         if origin and _origin(content) != origin:
             continue
         _check_program(path, content)

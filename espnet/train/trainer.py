@@ -121,11 +121,6 @@ class Trainer:
         )
         self._started = time.monotonic()
 
-    @property
-    def updates_per_epoch(self) -> int:
-        """Iterations of an epoch; an incomplete accumulation at its end counts."""
-        return -(-len(self.train) // self.options.accum_grad)
-
     @cached_property
     def fingerprint(self) -> list[int]:
         """Numbers that tell other data, or another order of it."""
@@ -226,6 +221,7 @@ class Trainer:
         source = torch.Generator(self.precision.device)
         source.manual_seed(zlib.crc32(place.encode()))
         deviation = 1.0 / (position.iteration // 100 + 1) ** 0.55
+        deviation *= self.scaler.get_scale()  # of float16, as the gradients have it
         for grad in (p.grad for p in self.parameters if p.grad is not None):
             noise = torch.empty_like(grad).normal_(generator=source)
             grad.add_(noise, alpha=deviation)

@@ -131,7 +131,7 @@ class Transformation:
     def _one(self, x: np.ndarray, uttid: str | None, train: bool) -> np.ndarray:
         for step, rng in zip(self.steps, self.rngs, strict=True):
             values = {"uttid": uttid, "train": train, "rng": rng}
-            x = step.function(x, **{name: values[name] for name in step.accepted})
+            x = step(x, {name: values[name] for name in step.accepted})
         return x
 
 
@@ -170,8 +170,27 @@ class _Step:
         except (ValueError, UserError) as error:
             raise UserError(f"{place}: {error}") from None
         self.accepted = _accepted(self.function)
+        self.place = place
+        self.is_ours = ":" not in name
         seed = parameters.get("seed")
         self.seed = seed if isinstance(seed, int) and seed >= 0 else 0
+
+    def __call__(self, x: np.ndarray, values: Mapping[str, Any]) -> np.ndarray:
+        """Process an array.
+
+        Raises:
+            UserError: it is not what this step is for, or a parameter is wrong. Errors
+                of the user's own steps come as they are.
+        """
+        try:
+            return self.function(x, **values)
+        except (IndexError, TypeError, ValueError, OverflowError) as error:
+            if not self.is_ours:
+                raise
+            raise UserError(
+                f"{self.place}: cannot process an array of shape {x.shape} ({error}); "
+                "are the steps in the right order, and their parameters right?"
+            ) from error
 
 
 def _accepted(function: Callable[..., Any]) -> list[str]:

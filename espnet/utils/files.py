@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,8 +47,11 @@ def make_folder_of(path: str | Path) -> None:
     """Make the folder of a file that will be written, perhaps only after hours.
 
     Raises:
-        UserError: it cannot be made, or nothing can be written to it.
+        UserError: it cannot be made, or nothing can be written to it; or the file is a
+            folder itself.
     """
+    if Path(path).is_dir():
+        raise UserError(f"{path}: cannot be written: Is a directory; name a file")
     folder = Path(path).parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +61,19 @@ def make_folder_of(path: str | Path) -> None:
         raise UserError(
             f"{path}: cannot be written: no right to write to its folder; name another"
         )
+
+
+def remove_folder(path: str | Path) -> None:
+    """Remove a folder into which other processes may be writing; what fails is left.
+
+    It gets another name first: where a file comes in while the others are deleted, the
+    folder would stay.
+    """
+    path = Path(path)
+    gone = path.with_name(f".{path.name}.{os.getpid()}.gone")
+    with suppress(OSError):
+        path = path.rename(gone)
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _cannot_write(path: str | Path, error: OSError) -> UserError:

@@ -21,7 +21,6 @@ import dataclasses
 import json
 import re
 import sys
-import types
 import typing
 from argparse import Namespace
 from collections import OrderedDict
@@ -32,6 +31,7 @@ import configargparse
 import yaml
 
 from espnet.utils.errors import UsageError, UserError, did_you_mean, one_of
+from espnet.utils.option_values import number, plain_type
 from espnet.utils.yaml_files import load_yaml
 
 REQUIRED: Any = dataclasses.MISSING
@@ -277,7 +277,7 @@ def add_options(parser: argparse.ArgumentParser, config: type, title: str = "") 
 def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
     """The keyword arguments of argparse's add_argument for one field."""
     meta = field.metadata
-    kind = _plain_type(hint)
+    kind = plain_type(hint)
     argument: dict[str, Any] = {"dest": field.name, "help": meta["help"]}
     if field.default_factory is not dataclasses.MISSING:
         argument["default"] = None
@@ -295,7 +295,8 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
         argument.update(nargs="?", const=True)
     elif meta["optional_value"]:
         argument.update(nargs="?", const=None)
-    named = {bool: parse_bool, dict: parse_mapping, tuple: parse_list}
+    named: dict[Any, Callable[[str], Any]] = {bool: parse_bool, float: number}
+    named |= {dict: parse_mapping, tuple: parse_list}
     base = typing.get_origin(kind) or kind
     argument["type"] = _typed(meta["parse"] or named.get(base, base))
     if meta["choices"] is not None:
@@ -306,7 +307,7 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
 
 def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     """A parser whose reason argparse prints, where it would only name the type."""
-    if parse in (int, float, str):
+    if parse in (int, number, str):
         return parse
 
     def read(text: str) -> Any:
@@ -316,13 +317,6 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
-
-
-def _plain_type(hint: Any) -> Any:
-    """``int | None`` -> ``int``."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return next(a for a in typing.get_args(hint) if a is not type(None))
-    return hint
 
 
 def parse_options(

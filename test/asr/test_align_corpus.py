@@ -5,22 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from argparse import Namespace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from tone_recogniser import (
     BINS,
     PAUSE,
+    RATE,
     SECONDS,
     ctm,
     start_of,
+    whistle,
     write_data,
+    write_recogniser,
 )
 
-from espnet.asr.align_corpus import align_corpus, worst_window
+from espnet.asr.align_corpus import align_corpus, align_recording, worst_window
 from espnet.asr.align_options import AlignOptions
+from espnet.asr.bundle import read_bundle
 from espnet.utils.errors import DataError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,6 +152,55 @@ def test_without_ctc_it_is_said_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text(json.dumps([BINS, 5, options]))
     with pytest.raises(UserError, match="has no CTC, which an alignment needs"):
         run(tmp_path, tmp_path / "model.acc.best", "r_1 ab\n")
+
+
+def test_a_recording_that_the_encoder_refuses_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object, xs: object) -> None:
+        raise UserError("too few frames for the input layer")
+
+    model = write_data(tmp_path, {"r": "ab"})
+    monkeypatch.setattr("espnet.nets.asr_interface.ASRInterface.encode_list", refuse)
+    with pytest.raises(UserError, match="recording 'r': too few frames for the input"):
+        run(tmp_path, model, "r_1 ab\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"set_blank": 99}, "--set-blank: 99 must be below the number of tokens, "),
+        (
+            {"min_window_size": 2, "max_window_size": 2},
+            "recording 'r': the best path leaves the window of 2 frames",
+        ),
+    ],
+)
+def test_values_that_do_not_fit_the_model_or_the_text(
+    tmp_path: Path, given: dict[str, Any], words: str
+) -> None:
+    model = write_data(tmp_path, {"r": "abcabcabc" + " " * 20 + "c"})
+    with pytest.raises(UserError, match=words):
+        run(tmp_path, model, "r_1 abcabcabcc\n", **given)
+
+
+def test_frames_that_are_not_whole_milliseconds(tmp_path: Path) -> None:
+    """Times are those of 12.5 ms, not of 12."""
+    exp = write_recogniser(tmp_path / "tones")
+    conf = exp / "recogniser" / "fbank.conf"
+    conf.write_text(conf.read_text() + "\n--frame-shift=12.5\n")
+    soundfile.write(tmp_path / "x.wav", whistle("ab" * 15), RATE)
+    (tmp_path / "text").write_text("x_1 " + "ab" * 15 + "\n")
+    options = AlignOptions(
+        **{"data_json": "-", "output": "-", "model": "-"},
+        utt_text=str(tmp_path / "text"),
+    )
+    bundle = read_bundle(exp / "recogniser" / "recogniser.yaml")
+    options = replace(options, model=bundle.model)
+    values = Namespace(**asdict(options))
+    ((segment,), _) = align_recording(bundle, str(tmp_path / "x.wav"), values)
+    last = segment.tokens[-1]
+    assert last.start <= start_of(29) + SECONDS / 2 <= last.end
 
 
 def call(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:

@@ -186,6 +186,27 @@ def test_preprocessing_that_model_json_names_goes_along(
     assert load(tmp_path / "m.zip").transcribe(whistle("ab"), RATE).text == "ab"
 
 
+def test_an_archive_of_espnet1_has_its_preprocessing(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = json.loads(Path(bundle.model).with_name("model.json").read_text())
+    conf[2]["preprocess_conf"] = "conf/aug.yaml"
+    path = tmp_path / "old.tar.gz"
+    rewrite(
+        path,
+        {
+            "conf/aug.yaml": b"process:\n  - {type: freq_mask, F: 2}\n",
+            "conf/decode.yaml": b"ctc-weight: 1.0\n",
+            "data/train/cmvn.ark": Path(bundle.cmvn or "").read_bytes(),
+            "exp/tr/results/model.acc.best": Path(bundle.model).read_bytes(),
+            "exp/tr/results/model.json": json.dumps(conf).encode(),
+        },
+    )
+    monkeypatch.chdir("/")
+    given = {"feats": "fbank", "fbank_config": bundle.fbank_config}
+    assert load(path, **given).transcribe(whistle("ab"), RATE).text == "ab"
+
+
 def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path) -> None:
     import torch
     from tone_recogniser import TOKENS
@@ -207,5 +228,13 @@ def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path) -> None:
     recogniser = load(tmp_path / "m.zip", lm_weight=0.2)
     assert "lm" in recogniser.recognizer.search.weights
     assert recogniser.transcribe(whistle("ab c"), RATE).text == "ab c"
+    other = tmp_path / "other"  # another size: its own model.json describes it
+    other.mkdir()
+    args["unit"] = args["embed_unit"] = 5
+    model = DefaultRNNLM(len(TOKENS), Namespace(**args))
+    torch.save(model.state_dict(), other / "rnnlm.model.best")
+    (other / "model.json").write_text(json.dumps(args))
+    changed = load(tmp_path / "m.zip", rnnlm=other / "rnnlm.model.best")
+    assert changed.transcribe(whistle("ab c"), RATE).text == "ab c"
     plain = load(tmp_path / "m.zip", rnnlm=None)
     assert "lm" not in plain.recognizer.search.weights

@@ -296,6 +296,22 @@ def test_utterance_too_short_for_the_encoder(
         decode(data, batchsize=7)
 
 
+def test_an_utterance_that_an_encoder_refuses_is_named(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(self: E2E, xs: Tensor, ilens: Tensor) -> tuple[Tensor, Tensor]:
+        if int(ilens.min()) < 5:  # as a Transformer's does
+            raise UserError("too few frames for the input layer")
+        return xs.new_zeros(*xs.shape[:2], 5), ilens
+
+    monkeypatch.setattr(E2E, "encode_batch", encode)
+    np.save(data / "short.npy", np.zeros((4, IDIM), dtype=np.float32))
+    change(data, "utt04", feat=str(data / "short.npy"), filetype="npy")
+    for batchsize in (0, 7):
+        with pytest.raises(UserError, match="utterance 'utt04': too few frames for"):
+            decode(data, batchsize=batchsize)
+
+
 def test_weights_that_are_not_finite(data: Path) -> None:
     weights = torch.load(data / "model.loss.best", weights_only=True)
     weights["enc.enc.0.bt0.bias"][0] = float("nan")

@@ -198,6 +198,7 @@ def test_attention_alone_cannot_tell_times(tmp_path: Path) -> None:
     [
         ({"segment_seconds": -1.0}, "--segment-seconds: -1.0 must be above 0"),
         ({"segment_seconds": 0.5}, "--segment-seconds: 0.5 must be 1 or more, or 0"),
+        ({"segment_seconds": float("inf")}, "--segment-seconds: inf .* finite"),
         ({"frame_shift": 0.0}, "--frame-shift: 0.0 must be above 0"),
         ({"ctm": "x", "streaming_mode": "window"}, "--ctm: does not go together"),
     ],

@@ -73,7 +73,6 @@ def test_the_model_says_how_much_it_subsamples(
     assert frames_per_output(args, {"a": entry(50, 3)}, "data.json") == ratio
 
 
-@pytest.mark.parametrize("value", ["nan", "inf"])
-def test_delta_must_be_finite(value: str) -> None:
-    with pytest.raises(UserError, match=f"min-io-delta: {value} is not a finite"):
-        parse_filter_options((*NEEDED, "--min-io-delta", value), "x", "")
+def test_delta_must_be_finite() -> None:
+    with pytest.raises(UserError, match="min-io-delta: inf is not a finite"):
+        parse_filter_options((*NEEDED, "--min-io-delta", "inf"), "x", "")

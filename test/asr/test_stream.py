@@ -219,6 +219,20 @@ def test_messages(tmp_path: Path) -> None:
         stream(StreamOptions(model=str(path), **about(tmp_path)), io.BytesIO())
 
 
+def test_language_models_are_not_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The best path has no use for them; nor for a streaming mode of asr_recog.py."""
+    path = write_model(tmp_path, RNN, etype="lstm")
+    (tmp_path / "decode.yaml").write_text("ngram-model: none\nquantize-lm-model: 0\n")
+    listed = {**about(tmp_path), "model": str(path), "rnnlm": __file__}
+    listed["decode_config"] = str(tmp_path / "decode.yaml")
+    (tmp_path / "recogniser.yaml").write_text(json.dumps(listed))
+    caplog.set_level(logging.INFO)
+    stream(StreamOptions(model=str(path)), io.BytesIO(sound(1.0).tobytes()))
+    assert "1.00 s of audio" in caplog.text
+
+
 def test_a_terminal_is_no_microphone(tmp_path: Path) -> None:
     main, terminal = os.openpty()
     with os.fdopen(terminal, "rb") as source, pytest.raises(UserError, match="arecord"):
@@ -234,6 +248,8 @@ def test_a_terminal_is_no_microphone(tmp_path: Path) -> None:
         ({"left_context": -1.0}, "--left-context: -1.0 must not be below 0"),
         ({"right_context": -1.0}, "--right-context: -1.0 must not be below 0"),
         ({"end_silence": 0.0}, "--end-silence: 0.0 must be above 0"),
+        ({"block": float("inf")}, "--block: inf must be above 0, and finite"),
+        ({"right_context": float("inf")}, "--right-context: inf must not be .*infin"),
     ],
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], words: str) -> None:

@@ -148,6 +148,40 @@ def test_options_win_over_the_decoding_config(exp: Path) -> None:
         load(exp, streaming_mode="window")
     with pytest.raises(UserError, match="--beam-size: 0 must be 1 or more"):
         load(exp, beam_size=0)
+    config = exp / "recogniser" / "decode.yaml"
+    config.write_text(config.read_text() + "segment-seconds: 2.5\n")
+    assert load(exp).seconds == 2.5
+    assert load(exp, segment_seconds=4.0).seconds == 4.0
+    assert load(exp, segment_seconds=0.0).seconds == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("beam_size", "abc", "beam_size: 'abc' is not a whole number"),
+        ("ctc_weight", "x", "ctc_weight: 'x' is not a number"),
+        ("dtype", "foo", "dtype: 'foo' is none of float16, float32, float64"),
+        ("api", "v3", "api: 'v3' is none of v1, v2"),
+        ("do_delta", "maybe", "do_delta: 'maybe' is not True or False"),
+        ("longest", "x", "longest: 'x' is not a whole number"),
+        ("segment_seconds", np.inf, "--segment-seconds: inf must be .* finite"),
+        ("decode_config", "none.yaml", "decode_config: none.yaml: no such file"),
+    ],
+)
+def test_options_with_values_that_cannot_be_meant(
+    exp: Path, name: str, value: object, words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        load(exp, **{name: value})
+
+
+def test_a_streaming_mode_of_the_decoding_config_is_for_another_command(
+    exp: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = exp / "recogniser" / "decode.yaml"
+    config.write_text(config.read_text() + "streaming-mode: window\n")
+    assert load(exp).transcribe(whistle(TEXT), RATE).text == TEXT
+    assert "streaming_mode: is for asr_recog.py" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -157,6 +191,9 @@ def test_options_win_over_the_decoding_config(exp: Path) -> None:
         (np.zeros(50), "samples: has 50 samples, fewer than one frame of 25 ms"),
         (np.full(8000, np.nan), "samples: holds NaN or infinite samples"),
         (np.full(8000, 3000.0), "floats must lie between -1 and 1, .* 3000"),
+        (np.full(8000, 2**20, np.int32), "integers must have 16 bits, .* 1.04858e"),
+        (np.zeros(8000, np.uint8), "samples are of type uint8; give integers of 16"),
+        (np.array(["a"]), "samples are of type <U1; give integers of 16 bits"),
         (np.zeros((2, 3, 4)), r"must be samples \(N,\) or \(N, channels\)"),
     ],
 )

@@ -121,6 +121,7 @@ def test_values_that_cannot_be_meant(argv: list[str], words: str) -> None:
     [
         (["--opt", "sgd"], "argument --opt: 'sgd' is none of adadelta"),
         (["--num-spkrs", "2"], "invalid choice: 2"),
+        (["--eps", "nan"], "argument --eps: invalid float value: 'nan'"),
         (["--elayer", "2", "--elayres", "2"], "(did you mean 'elayers'?)"),
     ],
 )

@@ -154,6 +154,8 @@ def test_damaged_archives_are_refused_by_name(tmp_path: Path) -> None:
         read_matrix(f"{ark}:3")
     with pytest.raises(UserError, match=r"none.ark: No such file"):
         read_matrix(f"{tmp_path}/none.ark:3")
+    with pytest.raises(UserError, match=r"^stdin: damaged, or no archive"):
+        list(iter_ark(io.BytesIO(b"\xdakey "), "stdin"))
     with pytest.raises(UserError, match=r"not a place in an ark file"):
         read_matrix("rm -r x |")
 

@@ -173,6 +173,25 @@ def test_speed_one_runs_no_command(tmp_path: Path) -> None:
     assert lines(tmp_path / "dst/wav.scp") == ["sp1.0-a x.wav"]
 
 
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("utt2dur", "a x", "'x' cannot be changed"),
+        ("segments", "a r 0 end", "'r 0 end' cannot be changed"),
+        ("segments", "a r 0", "'r 0' cannot be changed"),
+    ],
+)
+def test_speed_of_damaged_tables(
+    tmp_path: Path, name: str, line: str, words: str
+) -> None:
+    tables = {"utt2spk": "a s", "wav.scp": "r r.wav", name: line}
+    src = make(tmp_path / "src", **tables)
+    with pytest.raises(DataError) as error:
+        perturb_speed(src, tmp_path / "dst", "0.9")
+    assert f"{src / name}: {words}" in str(error.value)
+    assert "validate_data_dir.sh" in str(error.value)
+
+
 @pytest.mark.parametrize("factor", ["fast", "0", "-1", "nan", "inf"])
 def test_wrong_speed(tmp_path: Path, factor: str) -> None:
     src = make(tmp_path / "src", utt2spk="a s", wav__scp="a x.wav")

@@ -13,7 +13,7 @@ from espnet.data.datadir_subset import (
     split,
     subset,
 )
-from espnet.utils.errors import UserError
+from espnet.utils.errors import DataError, UserError
 
 SPEAKERS = {"s1": 4, "s2": 3, "s3": 3}
 UTTS = [f"{spk}-{n}" for spk, count in SPEAKERS.items() for n in range(count)]
@@ -107,6 +107,22 @@ def test_shortest_needs_lengths(src: Path) -> None:
         subset(src, src.parent / "dst", 1, "shortest")
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (("100", "x"), "'s1-0' has 'x', which is no number; delete this file and make"),
+        (("100", "nan"), "'s1-0' has nan, must be 0 or more"),
+        (("s1-0 100\n", ""), "has no line for 's1-0'; delete this file and make"),
+    ],
+)
+def test_damaged_lengths(src: Path, damage: tuple[str, str], words: str) -> None:
+    path = src / "utt2num_frames"
+    path.write_text(path.read_text().replace(*damage))
+    with pytest.raises(DataError) as error:
+        subset(src, src.parent / "dst", 2, "shortest")
+    assert f"{path}: {words}" in str(error.value)
+
+
 def test_an_earlier_run_leaves_no_table(src: Path) -> None:
     dst = src.parent / "dst"
     dst.mkdir()
@@ -161,7 +177,7 @@ def test_the_source_is_not_overwritten(src: Path) -> None:
 
 
 def test_limits_are_strict() -> None:
-    frames = {"a": "10", "b": "11", "c": "99", "d": "100", "e": "50", "f": "50"}
+    frames = {"a": 10.0, "b": 11.0, "c": 99.0, "d": 100.0, "e": 50.0, "f": 50.0}
     characters = {"a": 5, "b": 5, "c": 5, "d": 5, "e": 0, "f": 20}
     limits = {"minframes": 10, "maxframes": 100, "minchars": 0, "maxchars": 20}
     kept, why = lengths_between(frames, characters, **limits)

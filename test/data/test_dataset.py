@@ -167,6 +167,18 @@ def test_a_minibatch_of_which_nothing_is_left_is_replaced(
         contents(batches, 0)
 
 
+def test_all_processes_begin_with_as_many_large_minibatches(
+    utts: dict, tmp_path: Path
+) -> None:
+    """Their gradients are averaged: a process with fewer would leave the others."""
+    whole = len(list(loader(utts, skip_bad=True).largest()))
+    for utt, _ in loader(utts).batches[0][0::2]:
+        utts[utt]["input"][0]["feat"] = f"{tmp_path}/gone.ark:7"
+    for rank in range(2):
+        batches = loader(utts, skip_bad=True, part=(rank, 2))
+        assert len(list(batches.largest())) == whole
+
+
 def test_an_archive_is_read_from_front_to_back(
     utts: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from espnet.jobs import local
 from espnet.jobs.grammar import parse
+from espnet.jobs.outcome import Outcome
+from espnet.jobs.pool import Pool
 from espnet.utils.errors import UserError
 
 
@@ -39,11 +41,25 @@ def test_limit(words: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
         ("--max-jobs-run 0", "--max-jobs-run must be at least 1, got 0"),
         ("--max-jobs-run all", "--max-jobs-run wants a whole number, got 'all'"),
         ("--gpu yes", "--gpu wants a whole number, got 'yes'"),
+        ("--max-jobs-run 2 --gpu yes", "--gpu wants a whole number, got 'yes'"),
     ],
 )
 def test_wrong_limits(option: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         local.job_limit(parse([*option.split(), "x.log", "true"]))
+
+
+def test_a_job_that_cannot_be_run_is_no_success() -> None:
+    """Whatever went wrong in its thread comes out, and no further job is begun."""
+    begun = []
+
+    def work(pool: Pool[int], slot: int, job: int) -> Outcome:
+        begun.append(job)
+        raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        Pool(work).run(range(1, 9), range(1))
+    assert begun == [1]
 
 
 @pytest.mark.parametrize(

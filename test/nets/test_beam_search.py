@@ -434,6 +434,21 @@ def test_search_ends_before_the_limit() -> None:
     assert calls == [4] * 40 + [2] * 10  # no detection; the shorter one has left
 
 
+@pytest.mark.parametrize("rules", RULES)
+def test_outputs_longer_than_the_input_end_too(rules: str) -> None:
+    """Where no end is good enough within the frames, which is tried once only."""
+    for seed, ratio, beam in product(range(12), (2.0, 4.0), (1, 2)):
+        decoder = Bigram(seed)
+        decoder.table[:, EOS] -= 9.0
+        search = BeamSearch(
+            {"decoder": decoder, "ctc": CTCPrefixScorer(Given(), EOS)},
+            {"decoder": 0.5, "ctc": 0.5},
+            **{"vocabulary": V, "sos": EOS, "eos": EOS, "beam_size": beam},
+            **{"maxlenratio": ratio, "rules": RULES[rules]},
+        )
+        assert all(outcome.nbest for outcome in search(*memory()))
+
+
 def test_shorter_minimum_if_nothing_ends(caplog: pytest.LogCaptureFixture) -> None:
     options = SearchOptions(api="v2", beam_size=2, maxlenratio=0.4, minlenratio=0.9)
     hs, lengths = memory((5, 5))

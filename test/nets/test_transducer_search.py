@@ -384,6 +384,16 @@ def test_options_that_cannot_be_meant(options: dict[str, Any], words: str) -> No
         SearchOptions(**options).check()
 
 
+def test_options_without_a_use_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    options = SearchOptions(ctc_weight=0.3, penalty=1.0, maxlenratio=0.5)
+    make_search({"transducer": TableScorer(), "ngram": Unigram()}, V, options)
+    for name in ("ctc-weight 0.3", "penalty 1", "maxlenratio 0.5", "ngram-model"):
+        assert f"--{name} is not used" in caplog.text
+    caplog.clear()
+    make_search({"transducer": TableScorer()}, V, SearchOptions())
+    assert not caplog.text
+
+
 @pytest.mark.gpu
 @every_search
 @pytest.mark.parametrize("beam", [1, 2])

@@ -77,15 +77,24 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
 def test_newest_first_also_inside_epochs(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    names = ["ep.2", "iter.50", "iter.250", "ep.10", "iter.1000"]
-    for name in names:
-        save(snapshot(), tmp_path / f"snapshot.{name}")
+    """The second epoch ended at the 120th update: the first was on other data."""
+    places = {
+        "ep.2": (2, 0),
+        "ep.10": (10, 0),
+        "iter.50": (0, 50),
+        "iter.110": (1, 10),
+        "iter.121": (2, 1),
+        "iter.250": (9, 50),
+    }
+    for name, (epoch, batch) in places.items():
+        position = {"epoch": epoch, "batch": batch}
+        save(snapshot(trainer={"position": position}), tmp_path / f"snapshot.{name}")
+    save(snapshot(), tmp_path / "snapshot.ep.1")  # another program's
     (tmp_path / "snapshot.ep.11").write_bytes(b"PK\3\4")
     (tmp_path / "snapshot.ep.12.old").touch()
-    found = [path.name for path, _ in snapshots(tmp_path, updates_per_epoch=100)]
-    order = ["ep.10", "iter.1000", "iter.250", "ep.2", "iter.50"]
-    assert sorted(found[:2]) == sorted(f"snapshot.{name}" for name in order[:2])
-    assert found[2:] == [f"snapshot.{name}" for name in order[2:]]
+    found = [path.name for path, _ in snapshots(tmp_path)]
+    order = ["ep.10", "iter.250", "iter.121", "ep.2", "iter.110", "iter.50", "ep.1"]
+    assert found == [f"snapshot.{name}" for name in order]
     assert "snapshot.ep.11: is cut short" in caplog.text
     assert "trying the one before" in caplog.text
 

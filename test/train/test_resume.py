@@ -275,6 +275,21 @@ def test_resume_from_a_named_snapshot(
     assert log_of(outdir) == log_of(done)
 
 
+def test_going_on_from_other_data_is_killed(
+    lab: CrashLab, done: Path, tmp_path: Path
+) -> None:
+    """Its third epoch ends at the 12th update, though it has two updates an epoch."""
+    fewer = write_corpus(tmp_path / "corpus", count=4)
+    outdir = tmp_path / "out"
+    more = ("--resume", done / "snapshot.ep.2", "--save-interval-iters", 1)
+    argv = train_argv(fewer, outdir, *COMMON, *more)
+    assert lab.train(argv, tmp_path / "output", TINY_KILL_AT=7) == -9
+    names = sorted(p.name for p in outdir.glob("snapshot*"))
+    assert names == ["snapshot.ep.3", "snapshot.iter.11"]
+    output = finish(lab, argv, tmp_path / "output")
+    assert f"continuing from {outdir / 'snapshot.ep.3'}" in output
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -189,6 +189,36 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
         Transformation(tmp_path / "c.yaml")
 
 
+@pytest.mark.parametrize(
+    ("step", "shape"),
+    [
+        ({"type": "spec_augment"}, (800,)),  # of sound, before fbank
+        ({"type": "bandpass_perturbation", "axes": 1}, (30, 5)),
+    ],
+)
+def test_a_step_in_the_wrong_place_is_named(
+    step: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    chain = Transformation({"process": [{"type": "identity"}, step]})
+    with pytest.raises(UserError) as error:
+        chain([np.ones(shape, np.float32)], ["a"])
+    start = (
+        f"preprocess-conf: step 2 ({step['type']}): cannot process an array of shape"
+    )
+    assert str(error.value).startswith(f"{start} {shape} (")
+    assert "right order" in str(error.value)
+
+
+def _broken(x: np.ndarray) -> np.ndarray:
+    raise ValueError("of the user's own")
+
+
+def test_errors_of_own_steps_come_as_they_are() -> None:
+    chain = Transformation({"process": [{"type": f"{__name__}:_broken"}]})
+    with pytest.raises(ValueError, match="of the user's own"):
+        chain([np.ones((3, 2))], ["a"])
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no\.yaml: cannot be read: No such file"):
         Transformation(tmp_path / "no.yaml")

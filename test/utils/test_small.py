@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import DataError, UsageError, UserError, one_of, run_command
-from espnet.utils.files import atomic_write, make_folder_of
+from espnet.utils.files import atomic_write, make_folder_of, remove_folder
 
 
 def test_dynamic_import_returns_the_named_object() -> None:
@@ -56,7 +59,31 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
 
 
+def test_a_folder_goes_although_a_file_comes_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that is cancelled writes its exit code while the folder is removed."""
+    folder, unlink = tmp_path / "done", os.unlink
+    folder.mkdir()
+    (folder / "1").touch()
+
+    def write_another(path: str, **kwargs: Any) -> None:
+        unlink(path, **kwargs)
+        with suppress(OSError):
+            (folder / "2").touch()
+
+    monkeypatch.setattr(os, "unlink", write_another)
+    remove_folder(folder)
+    assert not list(tmp_path.iterdir())
+    remove_folder(folder)  # none is there
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
+def test_a_folder_is_no_file_and_that_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be written: Is a directory; name a"):
+        make_folder_of(tmp_path)
+
+
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     with (

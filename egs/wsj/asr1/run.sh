@@ -22,8 +22,7 @@ min_io_delta=4                 # to train on: input frames beyond labels x subsa
 
 configure() {
     want_number min_io_delta
-    wsj0=${wsj0:-${datadir}/wsj0}
-    wsj1=${wsj1:-${datadir}/wsj1}
+    wsj0=${wsj0:-${datadir}/wsj0} wsj1=${wsj1:-${datadir}/wsj1}
 }
 data_prep() {
     # shellcheck disable=SC2046  # the sets are words
@@ -33,7 +32,8 @@ data_prep() {
 lm_sentences() { wsj_lm_text.py --wsj0 "${wsj0}" --wsj1 "${wsj1}"; }
 choose_training() {
     filtering_samples.py --config "${train_config}" --mode-subsample asr --data-json "${train_json}" \
-        --min-io-delta "${min_io_delta}" --output-json-path "${expdir}/train.json"
+        --preprocess-conf "${preprocess_config}" --min-io-delta "${min_io_delta}" \
+        --output-json-path "${expdir}/train.json"
     train_json=${expdir}/train.json
 }
 

@@ -21,6 +21,18 @@ def make_pad_mask(lengths: Tensor, size: int | None = None) -> Tensor:
     return torch.arange(size, device=lengths.device) >= lengths[:, None]
 
 
+def convolve(convolution: nn.Conv2d, xs: Tensor) -> Tensor:
+    """The convolution of xs (B, C, T, D), with channels last on the CPU.
+
+    oneDNN's products and the pooling that follows are fastest with them.
+    """
+    weight = convolution.weight
+    if not xs.is_cuda:
+        weight = weight.to(memory_format=torch.channels_last)
+    stride, padding = convolution.stride, convolution.padding
+    return F.conv2d(xs, weight, convolution.bias, stride, padding)
+
+
 def label_lengths(ys_pad: Tensor) -> Tensor:
     """Number of labels (B,) of each row of (B, L), padded with -1."""
     return (ys_pad != IGNORE).sum(1)

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
+from espnet.nets.pytorch_backend.nets_utils import convolve, make_pad_mask
 from espnet.nets.pytorch_backend.rnn.options import ENCODERS
 from espnet.nets.pytorch_backend.rnn.recurrent import RNN_TYPES, run_rnn
 
@@ -168,7 +167,7 @@ class VGG2L(nn.Module):
             (self.conv2_1, self.conv2_2),
         ):
             for convolution in convolutions:
-                xs = _convolve(convolution, xs)
+                xs = convolve(convolution, xs)
                 xs = (
                     _MaskedReLU.apply(xs, _valid(lengths, xs)) if padded else xs.relu_()
                 )
@@ -195,13 +194,6 @@ class _MaskedReLU(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (ys,) = ctx.saved_tensors
         return torch.ops.aten.threshold_backward(grad, ys, 0), None
-
-
-def _convolve(convolution: nn.Conv2d, xs: Tensor) -> Tensor:
-    weight = convolution.weight
-    if not xs.is_cuda:  # what oneDNN and the pooling are fastest with
-        weight = weight.to(memory_format=torch.channels_last)
-    return F.conv2d(xs, weight, convolution.bias, padding=1)
 
 
 def _valid(lengths: Tensor, xs: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
+from espnet.nets.pytorch_backend.nets_utils import convolve, make_pad_mask
 from espnet.nets.pytorch_backend.transformer.positions import Positions
 from espnet.utils.errors import UserError
 
@@ -56,7 +56,10 @@ class ConvolutionInput(nn.Module):
 
     def forward(self, xs: Tensor, lengths: Tensor) -> Output:
         """See the module."""
-        xs = self.conv(xs[:, None]).transpose(1, 2).flatten(2)
+        xs = xs[:, None]
+        for part in self.conv:
+            xs = convolve(part, xs) if isinstance(part, nn.Conv2d) else part(xs)
+        xs = xs.transpose(1, 2).flatten(2)
         linear, positions = self.out
         return *positions(linear(xs)), self.output_lengths(lengths)
 
@@ -99,10 +102,13 @@ class VGGInput(nn.Module):
         parts = list(self.vgg2l)
         for block, step in ((parts[:5], 3), (parts[5:], 2)):
             for part in block:
-                if padded and isinstance(part, nn.Conv2d):
+                if not isinstance(part, nn.Conv2d):
+                    xs = part(xs)
+                    continue
+                if padded:
                     padding = make_pad_mask(lengths, xs.shape[2]).to(xs.device)
                     xs = xs.masked_fill(padding[:, None, :, None], 0.0)
-                xs = part(xs)
+                xs = convolve(part, xs)
             lengths = lengths // step
         xs = xs.transpose(1, 2).flatten(2)
         if not isinstance(self.output, nn.Sequential):
