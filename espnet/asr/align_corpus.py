@@ -165,7 +165,7 @@ def load_aligner(options: AlignOptions) -> tuple[Aligner, TrainedConfig]:
         )
     spaces = options.replace_spaces_with_blanks == 0
     cutter = TextCutter(config.char_list, options.bpemodel, spaces)
-    return Aligner(model, config.char_list, cutter, options), config
+    return Aligner(model.prepared(), config.char_list, cutter, options), config
 
 
 def read_texts(path: str, utts: Utts, cutter: TextCutter) -> dict[str, list[Line]]:

@@ -295,6 +295,7 @@ def load_recognizer(options: RecogOptions, search_options: SearchOptions) -> Rec
     model.to(device=device, dtype=dtype)
     if options.quantize_asr_model:
         quantize_loaded(model, options, f"--model {options.model}")
+    model = model.prepared()
     scorers: dict[str, Scorer] = {
         **model.scorers(),
         **language_scorers(options, config.char_list, device, dtype),

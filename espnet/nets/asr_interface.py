@@ -6,6 +6,7 @@ import argparse
 from abc import ABC, abstractmethod
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,9 +18,12 @@ from espnet.nets.beam_search import Scorer
 from espnet.nets.ctc_prefix_score import CTCPrefixScorer
 from espnet.nets.decode import make_search
 from espnet.nets.encoder_stream import EncoderStream
+from espnet.nets.pytorch_backend.packing import ready
 from espnet.nets.search_options import SearchOptions
 from espnet.nets.search_rules import RULES, SearchRules
 from espnet.utils.options import add_options, read_config
+
+ENCODERS = ("enc", "encoder")  # names of encoders in models
 
 
 class ASRInterface(torch.nn.Module, ABC):
@@ -70,6 +74,19 @@ class ASRInterface(torch.nn.Module, ABC):
         Raises:
             UserError: there are such.
         """
+
+    def prepared(self) -> ASRInterface:
+        """A twin for decoding, that shares the parameters but has a packed encoder.
+
+        It keeps the encoder's weights of now; scorers have :meth:`prepared` methods of
+        their own, which searches call.
+        """
+        twin = copy(self)
+        twin._modules = {
+            name: part if part is None or name not in ENCODERS else ready(part)
+            for name, part in self._modules.items()
+        }
+        return twin
 
     @abstractmethod
     def forward(self, xs_pad: Tensor, ilens: Tensor, ys_pad: Tensor) -> Tensor:

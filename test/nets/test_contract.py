@@ -10,6 +10,7 @@ import torch
 from asr_models import IDIM, MODELS, ODIM, arguments, batch, build
 
 from espnet.nets.asr_interface import ASRInterface
+from espnet.nets.pytorch_backend.packing import PackedLinear
 from espnet.utils.errors import UserError
 from espnet.utils.options import read_config
 
@@ -46,6 +47,21 @@ def test_padding_changes_no_encoder_output(name: str) -> None:
         alone = model.encode(xs[b, :length])
         torch.testing.assert_close(hs[b, : hlens[b]], alone, rtol=1e-4, atol=1e-5)
         assert not hs[b, hlens[b] :].any()
+
+
+@every_model
+def test_prepared_for_decoding_it_hears_the_same(name: str) -> None:
+    model = build(name).eval()
+    twin = model.prepared()
+    xs, ilens, _ = batch()
+    with torch.no_grad():  # utterances go through convolutions one by one
+        hs, hlens = twin.encode_batch(xs, ilens)
+    expected, lengths = model.encode_batch(xs, ilens)
+    torch.testing.assert_close(hs, expected, rtol=1e-4, atol=1e-5)
+    assert hlens.tolist() == lengths.tolist()
+    packed = [isinstance(part, PackedLinear) for part in twin.modules()]
+    assert any(packed)
+    assert not any(isinstance(part, PackedLinear) for part in model.modules())
 
 
 @every_model

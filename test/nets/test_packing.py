@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from espnet.nets.pytorch_backend.nets_utils import Dropout
-from espnet.nets.pytorch_backend.packing import PackedLinear, packed, ready
+from espnet.nets.pytorch_backend.nets_utils import Dropout, Pointwise
+from espnet.nets.pytorch_backend.packing import Joining, PackedLinear, packed, ready
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -19,6 +20,48 @@ def test_packed_layers_equal_linear_ones(bias: bool, rows: int) -> None:
     torch.testing.assert_close(packed(layer)(xs), layer(xs), rtol=1e-5, atol=1e-6)
     xs = torch.randn(2, rows, 24)
     torch.testing.assert_close(packed(layer)(xs), layer(xs), rtol=1e-5, atol=1e-6)
+
+
+def test_convolutions_are_packed() -> None:
+    torch.manual_seed(0)
+    frames = Pointwise(6, 5)
+    xs = torch.randn(2, 7, 6)
+    expected = F.conv1d(xs.transpose(1, 2), frames.weight, frames.bias).transpose(1, 2)
+    for layer in (frames, packed(frames)):
+        torch.testing.assert_close(layer(xs), expected, rtol=1e-5, atol=1e-6)
+    pictures = nn.Conv2d(3, 4, 3)
+    xs = torch.randn(2, 3, 9, 8)
+    twin = packed(pictures)
+    assert twin.weight.is_contiguous(memory_format=torch.channels_last)
+    assert pictures.weight.is_contiguous()
+    torch.testing.assert_close(twin(xs), pictures(xs), rtol=1e-5, atol=1e-6)
+
+
+class Pair(nn.Module, Joining):
+    """Two layers that read the same."""
+
+    together = ("a", "b")
+
+    def __init__(self, kind: type[nn.Module] = nn.Linear) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 3)
+        self.b = kind(4, 3)
+
+
+class OtherLinear(nn.Linear):
+    """A layer that may do anything."""
+
+
+def test_layers_that_read_the_same_are_joined() -> None:
+    module = Pair()
+    twin = ready(module)
+    assert module.joined is None
+    assert twin.joined is not None
+    xs = torch.randn(2, 5, 4)
+    torch.testing.assert_close(twin.apart(xs), (module.a(xs), module.b(xs)))
+    torch.testing.assert_close(module.apart(xs), (module.a(xs), module.b(xs)))
+    assert ready(module.double()).joined is None
+    assert ready(Pair(OtherLinear)).joined is None
 
 
 def test_a_ready_module_is_a_copy_that_shares_all_else() -> None:

@@ -169,13 +169,16 @@ def test_convolution_module_counts_valid_frames_only(name: str) -> None:
     twin.load_state_dict(module.state_dict())
     found = module(xs, Frames.of(xs, lengths))
 
+    def pointwise(part: torch.nn.Conv1d, x: Tensor) -> Tensor:
+        return torch.nn.functional.conv1d(x.T[None], part.weight, part.bias)
+
     def convolved(x: Tensor) -> Tensor:
-        gated = torch.nn.functional.glu(twin.pointwise_conv1(x.T[None]), 1)
+        gated = torch.nn.functional.glu(pointwise(twin.pointwise_conv1, x), 1)
         return twin.depthwise_conv(gated)[0].T
 
     frames = torch.cat([convolved(x[:n]) for x, n in zip(xs, lengths, strict=True)])
     normed = ACTIVATIONS[name](twin.norm(frames))
-    expected = twin.pointwise_conv2(normed.T[None])[0].T
+    expected = pointwise(twin.pointwise_conv2, normed)[0].T
     parts = [x[:n] for x, n in zip(found, lengths, strict=True)]
     torch.testing.assert_close(torch.cat(parts), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(dict(module.named_buffers()), dict(twin.named_buffers()))

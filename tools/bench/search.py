@@ -56,6 +56,7 @@ def decoding(
     from espnet.nets.search_options import SearchOptions
 
     options = SearchOptions(beam_size=BEAM, ctc_weight=0.3, maxlenratio=share)
+    model = model.prepared()
     rules = model.search_rules(options.api, batched=True)
     find = make_search({**model.scorers(), **(more or {})}, VOCABULARY, options, rules)
     generator = torch.Generator().manual_seed(1)

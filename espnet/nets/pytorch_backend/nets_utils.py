@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from espnet.utils.errors import UserError
 
@@ -31,6 +32,45 @@ def convolve(convolution: nn.Conv2d, xs: Tensor) -> Tensor:
         weight = weight.to(memory_format=torch.channels_last)
     stride, padding = convolution.stride, convolution.padding
     return F.conv2d(xs, weight, convolution.bias, stride, padding)
+
+
+class Pointwise(nn.Conv1d):
+    """A convolution over single frames, which is a linear layer.
+
+    Args:
+        size: D.
+        units: E.
+    """
+
+    def __init__(self, size: int, units: int) -> None:
+        super().__init__(size, units, 1)
+
+    def forward(self, xs: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, E)."""
+        return F.linear(xs, self.weight[:, :, 0], self.bias)
+
+
+def one_by_one(
+    function: Callable[[Tensor, Tensor], Tensor], xs: Tensor, lengths: Tensor
+) -> Tensor:
+    """Call ``function(xs (B, T, ...), lengths (B,)) -> (B, T', ...)``, in decoding on
+    the CPU with each utterance alone.
+
+    Between convolutions so much stands that a batch of it does not fit into the
+    processor's cache. What the function gives for padding must not matter.
+
+    Args:
+        function: such as convolutions.
+        xs: padded to the longest utterance.
+        lengths: on the CPU.
+    """
+    if xs.is_cuda or torch.is_grad_enabled():
+        return function(xs, lengths)
+    found = [
+        function(one[None, : int(length)], length[None])[0]
+        for one, length in zip(xs, lengths, strict=True)
+    ]
+    return pad_sequence(found, batch_first=True)
 
 
 def label_lengths(ys_pad: Tensor) -> Tensor:

@@ -46,8 +46,9 @@ class RelativeAttention(MultiHeadedAttention):
     ) -> Tensor:
         """xs (B, T, D) attends to itself -> (B, T, D); ``frames`` has positions."""
         assert frames.positions is not None and memory is None
-        keys, values = self.keys_values(xs)
-        queries = self.linear_q(xs).unflatten(-1, (self.heads, -1))
+        queries, keys, values = self.apart(xs)
+        keys, values = self.split(keys), self.split(values)
+        queries = queries.unflatten(-1, (self.heads, -1))
         by_content = (queries + self.pos_bias_u).transpose(1, 2)
         by_position = (queries + self.pos_bias_v).transpose(1, 2)
         table = self.linear_pos(frames.positions).unflatten(-1, (self.heads, -1))

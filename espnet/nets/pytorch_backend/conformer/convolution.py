@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.nets_utils import Pointwise
 from espnet.nets.pytorch_backend.sharing import batch_norm, parts
 from espnet.nets.pytorch_backend.transformer.feed_forward import Activation
 from espnet.nets.pytorch_backend.transformer.frames import Frames
@@ -24,20 +25,20 @@ class ConvolutionModule(nn.Module):
 
     def __init__(self, size: int, kernel: int, activation: Activation) -> None:
         super().__init__()
-        self.pointwise_conv1 = nn.Conv1d(size, 2 * size, 1)
+        self.pointwise_conv1 = Pointwise(size, 2 * size)
         self.depthwise_conv = nn.Conv1d(
             size, size, kernel, padding=(kernel - 1) // 2, groups=size
         )
         self.norm = nn.BatchNorm1d(size)
-        self.pointwise_conv2 = nn.Conv1d(size, size, 1)
+        self.pointwise_conv2 = Pointwise(size, size)
         self.activation = activation
 
     def forward(self, xs: Tensor, frames: Frames) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
-        xs = frames.zero(F.glu(_pointwise(self.pointwise_conv1, xs), -1))
+        xs = frames.zero(F.glu(self.pointwise_conv1(xs), -1))
         xs = self.depthwise_conv(xs.transpose(1, 2))
         xs = normalise_valid(self.norm, xs, frames)
-        return _pointwise(self.pointwise_conv2, self.activation(xs).transpose(1, 2))
+        return self.pointwise_conv2(self.activation(xs).transpose(1, 2))
 
 
 def normalise_valid(norm: nn.BatchNorm1d, xs: Tensor, frames: Frames) -> Tensor:
@@ -60,8 +61,3 @@ def normalise_valid(norm: nn.BatchNorm1d, xs: Tensor, frames: Frames) -> Tensor:
     normed = batch_norm(norm, flat.index_select(0, places))
     filled = normed.new_zeros(flat.shape).index_copy(0, places, normed)
     return filled.unflatten(0, (len(xs), -1)).transpose(1, 2)
-
-
-def _pointwise(convolution: nn.Conv1d, xs: Tensor) -> Tensor:
-    """A convolution over single frames of xs (B, T, D), which is a linear layer."""
-    return F.linear(xs, convolution.weight[:, :, 0], convolution.bias)

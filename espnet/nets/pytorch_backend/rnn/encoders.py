@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.nets_utils import convolve, make_pad_mask
+from espnet.nets.pytorch_backend.nets_utils import (
+    convolve,
+    make_pad_mask,
+    one_by_one,
+)
 from espnet.nets.pytorch_backend.rnn.options import ENCODERS
 from espnet.nets.pytorch_backend.rnn.recurrent import RNN_TYPES, run_rnn
 
@@ -158,6 +162,11 @@ class VGG2L(nn.Module):
 
         T' = ceil(ceil(T / 2) / 2), D' likewise.
         """
+        xs = one_by_one(self._reduce, xs, lengths)
+        return xs, ((lengths + 1) // 2 + 1) // 2
+
+    def _reduce(self, xs: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T', 128 D'), with zeros behind each end."""
         padded = int(lengths.min()) < xs.shape[1]
         xs = xs[:, None]
         if padded:
@@ -173,7 +182,7 @@ class VGG2L(nn.Module):
                 )
             xs = self.pool(xs)
             lengths = (lengths + 1) // 2
-        return xs.transpose(1, 2).flatten(2), lengths
+        return xs.transpose(1, 2).flatten(2)
 
 
 class _MaskedReLU(torch.autograd.Function):

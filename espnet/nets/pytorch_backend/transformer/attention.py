@@ -6,12 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.packing import Joining
 from espnet.nets.pytorch_backend.transformer.branches import STEPS, Branches, Choice
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.recording import Recorded
 
 
-class MultiHeadedAttention(nn.Module, Recorded):
+class MultiHeadedAttention(nn.Module, Recorded, Joining):
     """Attention of a sequence to itself, or to another one.
 
     Args:
@@ -20,6 +21,8 @@ class MultiHeadedAttention(nn.Module, Recorded):
         dropout_rate: of the weights.
         causal: no position sees a later one.
     """
+
+    together = ("linear_q", "linear_k", "linear_v")
 
     def __init__(
         self, heads: int, size: int, dropout_rate: float = 0.0, causal: bool = False
@@ -41,9 +44,13 @@ class MultiHeadedAttention(nn.Module, Recorded):
 
         ``frames`` describes what is attended to.
         """
-        keys, values = self.keys_values(xs if memory is None else memory)
+        if memory is None:
+            queries, keys, values = map(self.split, self.apart(xs))
+        else:
+            queries = self.split(self.linear_q(xs))
+            keys, values = self.keys_values(memory)
         mask = None if frames.valid is None else frames.valid[:, None, None]
-        return self.mix(self.split(self.linear_q(xs)), keys, values, mask)
+        return self.mix(queries, keys, values, mask)
 
     def split(self, xs: Tensor) -> Tensor:
         """(B, T, D) -> (B, H, T, D / H)."""
@@ -97,7 +104,7 @@ class MultiHeadedAttention(nn.Module, Recorded):
     # step by step, for a search
 
     def start(self, like: Tensor, beam: int = 1) -> Tensor:
-        """The empty cache of B utterances (B, 2, H, slots, D / H).
+        """The empty cache of B utterances (B, H, 2, slots, D / H).
 
         It holds the keys and values of labels: of one hypothesis, or of all branches of
         a beam.
@@ -106,7 +113,7 @@ class MultiHeadedAttention(nn.Module, Recorded):
             like: (B, ...), whose number format and device the cache has.
             beam: hypotheses per utterance.
         """
-        shape = (len(like), 2, self.heads, STEPS * beam, self.size // self.heads)
+        shape = (len(like), self.heads, 2, STEPS * beam, self.size // self.heads)
         return like.new_empty(shape)
 
     def step(
@@ -117,8 +124,9 @@ class MultiHeadedAttention(nn.Module, Recorded):
         The cache is written to, so that of an earlier step cannot be used again. A mask
         (N, 1, 1, position + 1) with True = seen can hide labels.
         """
-        ys, cache = self._look_back(x[:, None], cache, position, mask)
-        return ys[:, 0], cache
+        queries, cache, past = self._remember(x[:, None], cache, position)
+        mixed = F.scaled_dot_product_attention(queries, *past, mask)
+        return self.linear_out(mixed.flatten(1)), cache
 
     def extend(
         self, x: Tensor, cache: Tensor, branches: Branches
@@ -128,10 +136,9 @@ class MultiHeadedAttention(nn.Module, Recorded):
         ``branches`` have its slots. As in ``step``, the cache is written to.
         """
         _, beam, slots = branches.seen.shape
-        xs = x.unflatten(0, (-1, beam))
-        mask = branches.seen[:, None]
-        ys, cache = self._look_back(xs, cache, slots - beam, mask)
-        return ys.flatten(0, 1), cache
+        xs = x.view(-1, beam, self.size)
+        queries, cache, past = self._remember(xs, cache, slots - beam)
+        return self._look_up(queries, *past, branches.mask.to(x.dtype)), cache
 
     def follow(self, cache: Tensor, choice: Choice, beam: int) -> Tensor:
         """The cache of the hypotheses that go on."""
@@ -145,22 +152,22 @@ class MultiHeadedAttention(nn.Module, Recorded):
             row[:, :, :count] = one.index_select(2, slots)
         return left
 
-    def _look_back(
-        self, xs: Tensor, cache: Tensor, filled: int, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Add labels xs (B, K, D) behind ``filled`` slots; they see what the mask (B,
-        1, K, slots) shows of all labels -> (B, K, D), the cache."""
+    def _remember(
+        self, xs: Tensor, cache: Tensor, filled: int
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+        """Put labels xs (B, K, D) behind ``filled`` slots.
+
+        Returns:
+            Their queries (B, H, K, D / H), the cache, and the keys and values (B, H,
+            filled + K, D / H) of all labels.
+        """
         last = filled + xs.shape[1]
         if last > cache.shape[3]:
             cache = torch.cat([cache, torch.empty_like(cache)], 3)
-        keys, values = self.keys_values(xs)
-        cache[:, 0, :, filled:last] = keys
-        cache[:, 1, :, filled:last] = values
-        past = cache[:, :, :, :last]
-        mixed = F.scaled_dot_product_attention(
-            self.split(self.linear_q(xs)), past[:, 0], past[:, 1], mask
-        )
-        return self.linear_out(mixed.transpose(1, 2).flatten(2)), cache
+        queries, keys, values = map(self.split, self.apart(xs))
+        cache[:, :, 0, filled:last] = keys
+        cache[:, :, 1, filled:last] = values
+        return queries, cache, (cache[:, :, 0, :last], cache[:, :, 1, :last])
 
     def look_up(
         self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
@@ -169,6 +176,32 @@ class MultiHeadedAttention(nn.Module, Recorded):
 
         The beam is the query's length, so that keys and values (B, H, T, D / H) are not
         copied for each hypothesis.
+
+        Args:
+            mask: what is added to scores, broadcasts to (B, 1, beam, T).
         """
-        queries = self.split(self.linear_q(x).unflatten(0, (len(keys), -1)))
-        return self.mix(queries, keys, values, mask).flatten(0, 1)
+        queries = self.linear_q(x).view(len(keys), -1, self.size)
+        return self._look_up(self.split(queries), keys, values, mask)
+
+    def _look_up(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """The same for queries (B, H, beam, D / H)."""
+        if queries.is_cuda:
+            return self.mix(queries, keys, values, mask).flatten(0, 1)
+        # with so few queries, products of all heads take two cores less time
+        q, k, v = (part.flatten(0, 1) for part in (queries, keys, values))
+        mixed = attend(q, k, v, mask).view(queries.shape)
+        return self.linear_out(mixed.transpose(1, 2).reshape(-1, self.size))
+
+
+def attend(
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
+) -> Tensor:
+    """What queries (B H, L, d) find among values (B H, T, d); the mask is added to
+    their scores, and broadcasts to (B, 1, L, T)."""
+    nothing, scale = queries.new_empty(1, 1, 1), queries.shape[-1] ** -0.5
+    scores = torch.baddbmm(nothing, queries, keys.mT, beta=0.0, alpha=scale)
+    if mask is not None:
+        scores.view(len(mask), -1, *scores.shape[1:]).add_(mask)
+    return scores.softmax(-1) @ values

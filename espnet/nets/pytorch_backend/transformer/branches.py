@@ -9,11 +9,12 @@ little longer than at 10, where caches of their own would make it three times as
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-STEPS = 16  # labels between two clearances of the slots
+STEPS = 8  # labels between two clearances of the slots
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Branches:
 
     seen: Tensor
     position: int = 0
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """What is added to scores (B, 1, beam, S): 0 for seen labels, else -inf."""
+        hidden = torch.zeros(self.seen.shape, device=self.seen.device)
+        return hidden.masked_fill_(~self.seen, -torch.inf)[:, None]
 
     @classmethod
     def none(cls, batch: int, beam: int, device: torch.device) -> Branches:

@@ -32,7 +32,7 @@ class DecoderState:
 
     Attributes:
         memory: keys and values (B, H, T, D / H) of each layer's ``src_attn``.
-        mask: (B, 1, 1, T) with True = a frame of the utterance; None: all are.
+        mask: (B, 1, 1, T), 0 for frames of the utterance, else -inf; None: all are.
         branches: the labels read so far.
         caches: of each layer's ``self_attn``.
     """
@@ -92,6 +92,9 @@ class Decoder(nn.Module, BatchScorer):
     def start(self, memory: Tensor, lengths: Tensor, beam: int) -> DecoderState:
         """See :meth:`BatchScorer.start`."""
         valid = Frames.of(memory, lengths).valid
+        mask = None
+        if valid is not None:
+            mask = memory.new_zeros(valid.shape).masked_fill_(~valid, -torch.inf)
         prepared = []
         for layer in self._layers:
             keys, values = layer.src_attn.keys_values(memory)
@@ -99,7 +102,7 @@ class Decoder(nn.Module, BatchScorer):
         caches = [layer.self_attn.start(memory, beam) for layer in self._layers]
         return DecoderState(
             memory=tuple(prepared),
-            mask=None if valid is None else valid[:, None, None],
+            mask=None if mask is None else mask[:, None, None],
             branches=Branches.none(len(memory), beam, memory.device),
             caches=tuple(caches),
         )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.nets_utils import Dropout
 
-Activation = Callable[[Tensor], Tensor]
+
+class Activation(Protocol):
+    """A function of each element."""
+
+    def __call__(self, input: Tensor, *, inplace: bool = ...) -> Tensor:
+        """(...) -> (...), in the same memory where that is allowed."""
+
+
 ACTIVATIONS: dict[str, Activation] = {
     "relu": F.relu,
     "hardtanh": F.hardtanh,
@@ -39,4 +47,5 @@ class FeedForward(nn.Module):
 
     def forward(self, xs: Tensor) -> Tensor:
         """(..., D) -> (..., D)."""
-        return self.w_2(self.dropout(self.activation(self.w_1(xs))))
+        hs = self.activation(self.w_1(xs), inplace=not torch.is_grad_enabled())
+        return self.w_2(self.dropout(hs))

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.nets_utils import convolve, make_pad_mask
+from espnet.nets.pytorch_backend.nets_utils import (
+    convolve,
+    make_pad_mask,
+    one_by_one,
+)
 from espnet.nets.pytorch_backend.transformer.positions import Positions
 from espnet.utils.errors import UserError
 
@@ -44,7 +48,8 @@ class ConvolutionInput(nn.Module):
         _check_width(width, idim)
         parts: list[nn.Module] = []
         for i, (kernel, stride) in enumerate(kernels):
-            parts += [nn.Conv2d(size if i else 1, size, kernel, stride), nn.ReLU()]
+            convolution = nn.Conv2d(size if i else 1, size, kernel, stride)
+            parts += [convolution, nn.ReLU(inplace=True)]
         self.conv = nn.Sequential(*parts)
         self.out = nn.Sequential(nn.Linear(size * width, size), positions)
 
@@ -56,12 +61,17 @@ class ConvolutionInput(nn.Module):
 
     def forward(self, xs: Tensor, lengths: Tensor) -> Output:
         """See the module."""
+        _, positions = self.out
+        xs = one_by_one(self._reduce, xs, lengths)
+        return *positions(xs), self.output_lengths(lengths)
+
+    def _reduce(self, xs: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, idim) -> (B, T', D)."""
+        linear, _ = self.out
         xs = xs[:, None]
         for part in self.conv:
             xs = convolve(part, xs) if isinstance(part, nn.Conv2d) else part(xs)
-        xs = xs.transpose(1, 2).flatten(2)
-        linear, positions = self.out
-        return *positions(linear(xs)), self.output_lengths(lengths)
+        return linear(xs.transpose(1, 2).flatten(2))
 
 
 class VGGInput(nn.Module):
@@ -80,11 +90,11 @@ class VGGInput(nn.Module):
         width = idim // 2 // 2
         _check_width(width, idim)
         self.vgg2l = nn.Sequential(
-            *(nn.Conv2d(1, 64, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True)),
             nn.MaxPool2d((3, 2)),
-            *(nn.Conv2d(64, 128, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(128, 128, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(inplace=True)),
+            *(nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(inplace=True)),
             nn.MaxPool2d((2, 2)),
         )
         linear = nn.Linear(128 * width, size)
@@ -96,7 +106,15 @@ class VGGInput(nn.Module):
 
     def forward(self, xs: Tensor, lengths: Tensor) -> Output:
         """See the module; the convolutions see zeros behind each end."""
-        outlens = self.output_lengths(lengths)
+        xs = one_by_one(self._reduce, xs, lengths)
+        lengths = self.output_lengths(lengths)
+        if not isinstance(self.output, nn.Sequential):
+            return xs, None, lengths
+        _, positions = self.output
+        return *positions(xs), lengths
+
+    def _reduce(self, xs: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, idim) -> (B, T', D)."""
         padded = int(lengths.min()) < xs.shape[1]
         xs = xs[:, None]
         parts = list(self.vgg2l)
@@ -110,11 +128,9 @@ class VGGInput(nn.Module):
                     xs = xs.masked_fill(padding[:, None, :, None], 0.0)
                 xs = convolve(part, xs)
             lengths = lengths // step
-        xs = xs.transpose(1, 2).flatten(2)
-        if not isinstance(self.output, nn.Sequential):
-            return self.output(xs), None, outlens
-        linear, positions = self.output
-        return *positions(linear(xs)), outlens
+        output = self.output
+        linear = output[0] if isinstance(output, nn.Sequential) else output
+        return linear(xs.transpose(1, 2).flatten(2))
 
 
 class LinearInput(nn.Sequential):

@@ -119,7 +119,7 @@ class DecoderLayer(nn.Module):
             cache: of ``self_attn``.
             branches: the labels so far, this one included.
             keys, values: of ``src_attn`` (B, H, T, D / H).
-            mask: (B, 1, 1, T) with True = seen.
+            mask: what is added to the scores of frames (B, 1, 1, T), or None.
 
         Returns:
             (N, D) and the next cache.
