@@ -17,7 +17,7 @@ from espnet.jobs.grammar import Request
 # what a job inherits: where programs are; then what was set for this very job, which
 # wins over path.sh
 PLACES = r"PATH|PYTHON\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_\w+|LANG|LC_\w+|TZ"
-TUNING = r"OMP_\w+|MKL_\w+|GLIBC_TUNABLES|NCCL_\w+|TORCH\w*_\w+|TOKENIZERS_\w+"
+TUNING = r"G?OMP_\w+|MKL_\w+|GLIBC_TUNABLES|NCCL_\w+|TORCH\w*_\w+|TOKENIZERS_\w+"
 END = "__END_OF_THE_COMMAND__"
 
 # in a process group of its own that ends when nothing holds our stdin any more: the

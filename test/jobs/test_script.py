@@ -15,6 +15,7 @@ from espnet.jobs.grammar import parse
 from espnet.jobs.script import job_script
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "8", "SECRET": "x"}
+ENVIRONMENT |= {"GOMP_SPINCOUNT": "300"}
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,12 @@ def test_log_and_exit_code(folder: Path) -> None:
     assert lines[4] == "job 3"
     assert re.match(r"# Accounting: time=\d+ threads=1$", lines[-2])
     assert re.match(r"# Ended \(code 5\) at .*, elapsed time \d+ seconds$", lines[-1])
+
+
+def test_what_was_set_for_the_job_goes_along(folder: Path) -> None:
+    write(["x.log", "echo", "$OMP_NUM_THREADS", "$GOMP_SPINCOUNT", "${SECRET-none}"])
+    assert start().wait() == 0
+    assert "\n1 300 none\n" in (folder / "x.log").read_text()
 
 
 def test_the_number_is_filled_in_within_quotes_too(folder: Path) -> None:
