@@ -11,7 +11,7 @@ setup(
     packages=find_packages(include=["espnet", "espnet.*"]),
     python_requires=">=3.10",
     install_requires=[
-        "torch>=2.2",
+        "torch>=2.4",
         "numpy>=1.24",
         "configargparse>=1.7",
         "pyyaml>=6.0",

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from espnet.nets.pytorch_backend.nets_utils import Dropout, Pointwise
+from espnet.nets.pytorch_backend.linear import Pointwise
+from espnet.nets.pytorch_backend.nets_utils import Dropout
 from espnet.nets.pytorch_backend.packing import Joining, PackedLinear, packed, ready
 
 

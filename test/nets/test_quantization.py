@@ -95,9 +95,9 @@ def test_every_recogniser(name: str) -> None:
     padded, lengths, _ = batch()
     xs = [x[:length] for x, length in zip(padded, lengths, strict=True)]
     before = recognized(model, xs)
-    layers = [m for m in model.modules() if type(m) in (nn.Linear, nn.LSTMCell)]
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.LSTMCell)]
     assert quantize(model, ALL, "qint8") == len(layers) > 0
-    assert not any(type(m) in (nn.Linear, nn.LSTMCell) for m in model.modules())
+    assert not any(isinstance(m, nn.Linear | nn.LSTMCell) for m in model.modules())
     together = recognized(model, xs)
     for x, nbest, float_nbest in zip(xs, together, before, strict=True):
         assert nbest[0]["score"] == pytest.approx(float_nbest[0]["score"], rel=0.05)

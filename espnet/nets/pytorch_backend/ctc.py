@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import IGNORE, label_lengths
 from espnet.nets.pytorch_backend.sharing import shared_count
 
@@ -26,7 +27,7 @@ class CTC(nn.Module):
     def __init__(self, odim: int, eprojs: int, dropout_rate: float = 0.0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout_rate)
-        self.ctc_lo = nn.Linear(eprojs, odim)
+        self.ctc_lo = Linear(eprojs, odim)
         self.impossible = 0
 
     def forward(

@@ -34,22 +34,6 @@ def convolve(convolution: nn.Conv2d, xs: Tensor) -> Tensor:
     return F.conv2d(xs, weight, convolution.bias, stride, padding)
 
 
-class Pointwise(nn.Conv1d):
-    """A convolution over single frames, which is a linear layer.
-
-    Args:
-        size: D.
-        units: E.
-    """
-
-    def __init__(self, size: int, units: int) -> None:
-        super().__init__(size, units, 1)
-
-    def forward(self, xs: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, E)."""
-        return F.linear(xs, self.weight[:, :, 0], self.bias)
-
-
 def one_by_one(
     function: Callable[[Tensor, Tensor], Tensor], xs: Tensor, lengths: Tensor
 ) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.nets_utils import Pointwise
+from espnet.nets.pytorch_backend.linear import Linear, Pointwise, has_onednn, product
 
 ROWS = 16  # about the number of hypotheses of a search
 Kind = TypeVar("Kind", bound=nn.Module)
@@ -47,7 +47,8 @@ class Joining:
 
     def join(self, layers: Sequence[nn.Module | None]) -> None:
         """Make one product of the layers, if all are linear ones that can be packed."""
-        found = [layer for layer in layers if type(layer) is nn.Linear]
+        kinds = (Linear, nn.Linear)
+        found = [cast(nn.Linear, layer) for layer in layers if type(layer) in kinds]
         if len(found) < len(layers) or not all(map(packable, found)):
             return
         weight = torch.cat([layer.weight for layer in found])
@@ -63,9 +64,8 @@ class Joining:
 def packable(module: nn.Module) -> bool:
     """Whether a layer's weights can be put into oneDNN's order."""
     weight = next(module.parameters())
-    usable = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
     known = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return known and bool(usable)
+    return known and has_onednn()
 
 
 def packed(module: nn.Module) -> nn.Module:
@@ -101,9 +101,7 @@ class PackedProduct:
 
     def __call__(self, xs: Tensor) -> Tensor:
         """(..., D) -> (..., E)."""
-        return torch.ops.mkldnn._linear_pointwise(
-            xs.float(), self.blocks, self.bias, "none", [], ""
-        )
+        return product(xs.float(), self.blocks, self.bias)
 
 
 class PackedLinear(nn.Module):
@@ -137,6 +135,7 @@ class PackedLSTMCell(nn.Module):
 
 PACKED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     nn.Conv2d: channels_last,
+    Linear: PackedLinear,
     nn.Linear: PackedLinear,
     nn.LSTMCell: PackedLSTMCell,
     Pointwise: PackedLinear,

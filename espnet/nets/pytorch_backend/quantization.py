@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
+
 LEVELS = 127  # on either side of 0
 SMALLEST = 1e-12  # step of a row of zeros
 
@@ -146,9 +148,9 @@ class QuantizedLSTMCell(nn.Module):
         return o.sigmoid() * c.tanh(), c
 
 
-QUANTIZED: dict[str, tuple[type[nn.Module], Callable[..., nn.Module]]] = {
-    "LSTMCell": (nn.LSTMCell, QuantizedLSTMCell),
-    "Linear": (nn.Linear, QuantizedLinear),
+QUANTIZED: dict[str, tuple[tuple[type[nn.Module], ...], Callable[..., nn.Module]]] = {
+    "LSTMCell": ((nn.LSTMCell,), QuantizedLSTMCell),
+    "Linear": ((Linear, nn.Linear), QuantizedLinear),
 }
 
 
@@ -163,7 +165,8 @@ def quantize(module: nn.Module, names: Collection[str], dtype: str) -> int:
     Returns:
         How many layers were replaced.
     """
-    kinds = {QUANTIZED[name][0]: QUANTIZED[name][1] for name in names}
+    rows = [QUANTIZED[name] for name in names]
+    kinds = {kind: quantized for kinds, quantized in rows for kind in kinds}
     count = 0
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):

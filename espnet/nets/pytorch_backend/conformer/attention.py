@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 
@@ -35,7 +36,7 @@ class RelativeAttention(MultiHeadedAttention):
         super().__init__(heads, size, dropout_rate)
         self.zero_triu = zero_triu
         self.legacy = legacy
-        self.linear_pos = nn.Linear(size, size, bias=False)
+        self.linear_pos = Linear(size, size, bias=False)
         self.pos_bias_u = nn.Parameter(torch.empty(heads, size // heads))
         self.pos_bias_v = nn.Parameter(torch.empty(heads, size // heads))
         nn.init.xavier_uniform_(self.pos_bias_u)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from espnet.nets.pytorch_backend.nets_utils import Pointwise
+from espnet.nets.pytorch_backend.linear import Pointwise
 from espnet.nets.pytorch_backend.sharing import batch_norm, parts
 from espnet.nets.pytorch_backend.transformer.feed_forward import Activation
 from espnet.nets.pytorch_backend.transformer.frames import Frames

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet.nets.lm_interface import LMInterface
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.lm.losses import mean_over_sentences
 from espnet.nets.pytorch_backend.lm.options import RNNLMOptions
 from espnet.nets.pytorch_backend.rnn.cells import CELLS, Cell, CellState
@@ -37,7 +38,7 @@ class RNNLM(nn.Module):
             self.kind.module(units if i else embed_units, units)
             for i in range(options.layer)
         )
-        self.lo = nn.Linear(units, n_vocab)
+        self.lo = Linear(units, n_vocab)
         self.dropout = nn.Dropout(options.dropout_rate)
         self.embed_dropout = nn.Dropout(options.emb_dropout_rate)
         self.units = units

@@ -7,6 +7,7 @@ from argparse import Namespace
 from torch import Tensor, nn
 
 from espnet.nets.lm_interface import LMInterface
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.lm.losses import mean_over_tokens
 from espnet.nets.pytorch_backend.lm.options import SeqRNNOptions
 from espnet.nets.scorers.lm import LMScorer
@@ -38,7 +39,7 @@ class SequentialRNNLM(nn.Module, LMInterface):
         between = options.dropout_rate if options.layer > 1 else 0.0
         kind = RECURRENT[options.type or "lstm"]
         self.rnn = kind(units, units, options.layer, dropout=between)
-        self.decoder = nn.Linear(units, n_vocab)
+        self.decoder = Linear(units, n_vocab)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -FIRST_RANGE, FIRST_RANGE)
 

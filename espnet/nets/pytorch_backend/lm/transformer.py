@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet.nets.lm_interface import LMInterface
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.lm.losses import mean_over_tokens
 from espnet.nets.pytorch_backend.lm.options import TransformerLMOptions
 from espnet.nets.pytorch_backend.packing import ready
@@ -72,7 +73,7 @@ class TransformerLM(nn.Module, LMInterface):
             options.embed_unit, size, dropout_rate, positions, rectified=True
         )
         self.encoder = Encoder(first, layers, size)
-        self.decoder = nn.Linear(size, n_vocab)
+        self.decoder = Linear(size, n_vocab)
         if options.tie_weights:
             self.decoder.weight = self.embed.weight
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
 from espnet.nets.pytorch_backend.rnn.attentions.base import Attention, Memory, State
 from espnet.nets.pytorch_backend.rnn.cells import CELLS, Cell, CellState, Weights
@@ -73,7 +74,7 @@ class Decoder(nn.Module, BatchScorer):
             for layer in range(dlayers)
         )
         self.dropout_dec = nn.ModuleList(nn.Dropout(dropout_rate) for _ in self.decoder)
-        self.output = nn.Linear(dunits + eprojs * context_residual, odim)
+        self.output = Linear(dunits + eprojs * context_residual, odim)
         self.att = nn.ModuleList([attention])
 
     def forward(

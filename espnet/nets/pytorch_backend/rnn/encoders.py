@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import (
     convolve,
     make_pad_mask,
@@ -89,7 +90,7 @@ class ProjectedRNN(nn.Module):
                 size, eunits, batch_first=True, bidirectional=bidirectional
             )
             setattr(self, f"{self.prefix}{i}", rnn)
-            setattr(self, f"bt{i}", nn.Linear((1 + bidirectional) * eunits, eprojs))
+            setattr(self, f"bt{i}", Linear((1 + bidirectional) * eunits, eprojs))
 
     def forward(self, xs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """xs (B, T, D), lengths (B,) on the CPU -> (B, T', E), (B,)."""
@@ -135,7 +136,7 @@ class StackedRNN(nn.Module):
             bidirectional=bidirectional,
             dropout=dropout_rate if elayers > 1 else 0.0,
         )
-        self.l_last = nn.Linear((1 + bidirectional) * eunits, eprojs)
+        self.l_last = Linear((1 + bidirectional) * eunits, eprojs)
 
     def forward(self, xs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """xs (B, T, D), lengths (B,) on the CPU -> (B, T, E), (B,)."""

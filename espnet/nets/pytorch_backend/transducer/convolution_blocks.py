@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.conformer.convolution import normalise_valid
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.transducer.blocks import windows
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 
@@ -55,7 +56,7 @@ class Conv1dBlock(nn.Module):
         self.normalised = normalised
         self.rectified = rectified
         self.dropout = nn.Dropout(dropout_rate)
-        self.out_pos = nn.Linear(idim, odim)  # in all files of ESPnet1, used or not
+        self.out_pos = Linear(idim, odim)  # in all files of ESPnet1, used or not
         self.out_pos.requires_grad_(relative)
         self.lost = dilation * (kernel - 1)
         self.stride = stride

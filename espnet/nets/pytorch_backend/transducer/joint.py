@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.transducer.joint_loss import JOINT_ACTIVATIONS
 
 
@@ -28,9 +29,9 @@ class JointNetwork(nn.Module):
         activation: str,
     ) -> None:
         super().__init__()
-        self.lin_enc = nn.Linear(encoder_size, joint_dim)
-        self.lin_dec = nn.Linear(decoder_size, joint_dim, bias=False)
-        self.lin_out = nn.Linear(joint_dim, odim)
+        self.lin_enc = Linear(encoder_size, joint_dim)
+        self.lin_dec = Linear(decoder_size, joint_dim, bias=False)
+        self.lin_out = Linear(joint_dim, odim)
         self.activation = activation
 
     def forward(self, enc: Tensor, dec: Tensor, constant: bool = False) -> Tensor:

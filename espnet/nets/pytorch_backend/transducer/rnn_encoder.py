@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
 from espnet.nets.pytorch_backend.rnn.encoders import (
     VGG2L,
@@ -108,7 +109,7 @@ class SummedRNN(nn.Module):
             )
             setattr(self, f"{self.prefix}{i}", rnn)
         self.dropout = nn.Dropout(dropout_rate)
-        self.l_last = nn.Linear(eunits, eprojs)
+        self.l_last = Linear(eunits, eprojs)
 
     def outputs(self, xs: Tensor, lengths: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """What the last layer makes of each layer's output: (B, T, E), (B,)."""

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from espnet.nets.pytorch_backend.ctc import ctc_loss
 from espnet.nets.pytorch_backend.initialization import lecun_normal
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import IGNORE, label_lengths
 from espnet.nets.pytorch_backend.sharing import shared_count
 from espnet.nets.pytorch_backend.transducer.joint import JointNetwork
@@ -84,23 +85,23 @@ class TransducerTasks(nn.Module):
             options.joint_activation_type,
         )
         if options.transducer_loss == "pruned":
-            self.simple_enc = nn.Linear(encoder_size, odim)
-            self.simple_dec = nn.Linear(decoder_size, odim)
+            self.simple_enc = Linear(encoder_size, odim)
+            self.simple_dec = Linear(decoder_size, odim)
         if options.use_ctc_loss:
-            self.ctc_lin = nn.Linear(encoder_size, odim)
+            self.ctc_lin = Linear(encoder_size, odim)
             self.ctc_dropout = nn.Dropout(options.ctc_loss_dropout_rate)
         if options.use_aux_transducer_loss:
             size = options.aux_transducer_loss_mlp_dim
             norm = nn.LayerNorm(size)
             self.mlp = nn.Sequential(
-                nn.Linear(encoder_size, size),
+                Linear(encoder_size, size),
                 norm,
                 nn.Dropout(options.aux_transducer_loss_mlp_dropout_rate),
                 nn.ReLU(),
-                nn.Linear(size, options.joint_dim),
+                Linear(size, options.joint_dim),
             )
         if options.use_lm_loss:
-            self.lm_lin = nn.Linear(decoder_size, odim)
+            self.lm_lin = Linear(decoder_size, odim)
         lecun_normal(self)
         if options.use_aux_transducer_loss:
             # ESPnet1 began with a gain of 0, behind which nothing ever learnt

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.packing import Joining
 from espnet.nets.pytorch_backend.transformer.branches import STEPS, Branches, Choice
 from espnet.nets.pytorch_backend.transformer.frames import Frames
@@ -32,10 +33,10 @@ class MultiHeadedAttention(nn.Module, Recorded, Joining):
         self.size = size
         self.dropout_rate = dropout_rate
         self.causal = causal
-        self.linear_q = nn.Linear(size, size)
-        self.linear_k = nn.Linear(size, size)
-        self.linear_v = nn.Linear(size, size)
-        self.linear_out = nn.Linear(size, size)
+        self.linear_q = Linear(size, size)
+        self.linear_k = Linear(size, size)
+        self.linear_v = Linear(size, size)
+        self.linear_out = Linear(size, size)
 
     def forward(
         self, xs: Tensor, frames: Frames, memory: Tensor | None = None

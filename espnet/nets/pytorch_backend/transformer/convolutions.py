@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.transformer.branches import Branches, Choice
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.recording import Recorded
@@ -83,8 +84,8 @@ class LightConvolution(nn.Module, Remembering):
         self.weight = nn.Parameter(torch.rand(wshare, 1, kernel))
         self.weight_f = nn.Parameter(torch.rand(1, 1, kernel)) if frequency else None
         self.bias = nn.Parameter(torch.zeros(size)) if use_bias else None
-        self.linear1 = nn.Linear(size, 2 * size)
-        self.linear2 = nn.Linear((1 + frequency) * size, size)
+        self.linear1 = Linear(size, 2 * size)
+        self.linear2 = Linear((1 + frequency) * size, size)
 
     def forward(self, xs: Tensor, frames: Frames) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
@@ -157,10 +158,10 @@ class DynamicConvolution(nn.Module, Recorded, Remembering):
         self.past = kernel // 2
         self.size = size
         self.bias = nn.Parameter(torch.zeros(size)) if use_bias else None
-        self.linear1 = nn.Linear(size, 2 * size)
-        self.linear2 = nn.Linear((1 + frequency) * size, size)
-        self.linear_weight = nn.Linear(size, wshare * kernel)
-        self.linear_weight_f = nn.Linear(size, kernel) if frequency else None
+        self.linear1 = Linear(size, 2 * size)
+        self.linear2 = Linear((1 + frequency) * size, size)
+        self.linear_weight = Linear(size, wshare * kernel)
+        self.linear_weight_f = Linear(size, kernel) if frequency else None
         for linear in (self.linear_weight, self.linear_weight_f):
             if linear is not None:
                 nn.init.xavier_uniform_(linear.weight)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.packing import ready
 from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet.nets.pytorch_backend.transformer.branches import Branches
@@ -62,7 +63,7 @@ class Decoder(nn.Module, BatchScorer):
         )
         self.decoders = nn.ModuleList(layers)
         self.after_norm = layer_norm(size)
-        self.output_layer = nn.Linear(size, odim)
+        self.output_layer = Linear(size, odim)
         old_names = (("output_norm.", "after_norm."),)
         self.register_load_state_dict_pre_hook(rename_old(old_names))
 

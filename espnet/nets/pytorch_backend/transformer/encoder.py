@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.transformer.feed_forward import (
     ACTIVATIONS,
     FeedForward,
@@ -54,7 +55,7 @@ class Encoder(nn.Module):
         self.after_norm = layer_norm(size)
         self.intermediate = frozenset(intermediate)
         self.posteriors = posteriors
-        self.conditioning_layer = None if posteriors is None else nn.Linear(odim, size)
+        self.conditioning_layer = None if posteriors is None else Linear(odim, size)
         self.register_load_state_dict_pre_hook(rename_old(OLD_NAMES))
 
     def forward(self, xs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

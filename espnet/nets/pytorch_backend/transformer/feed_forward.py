@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import Dropout
 
 
@@ -40,8 +41,8 @@ class FeedForward(nn.Module):
         self, size: int, units: int, dropout_rate: float, activation: Activation
     ) -> None:
         super().__init__()
-        self.w_1 = nn.Linear(size, units)
-        self.w_2 = nn.Linear(units, size)
+        self.w_1 = Linear(size, units)
+        self.w_2 = Linear(units, size)
         self.dropout = Dropout(dropout_rate)
         self.activation = activation
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.nets_utils import (
     convolve,
     make_pad_mask,
@@ -51,7 +52,7 @@ class ConvolutionInput(nn.Module):
             convolution = nn.Conv2d(size if i else 1, size, kernel, stride)
             parts += [convolution, nn.ReLU(inplace=True)]
         self.conv = nn.Sequential(*parts)
-        self.out = nn.Sequential(nn.Linear(size * width, size), positions)
+        self.out = nn.Sequential(Linear(size * width, size), positions)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames (B,) that come of ``lengths`` (B,)."""
@@ -97,7 +98,7 @@ class VGGInput(nn.Module):
             *(nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(inplace=True)),
             nn.MaxPool2d((2, 2)),
         )
-        linear = nn.Linear(128 * width, size)
+        linear = Linear(128 * width, size)
         self.output = linear if positions is None else nn.Sequential(linear, positions)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -154,7 +155,7 @@ class LinearInput(nn.Sequential):
     ) -> None:
         relu = [nn.ReLU()] if rectified else []
         super().__init__(
-            nn.Linear(idim, size),
+            Linear(idim, size),
             nn.LayerNorm(size),
             nn.Dropout(dropout_rate),
             *relu,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.rnn.attentions.base import (
     Attention,
     AttentionSizes,
@@ -41,8 +42,8 @@ class DotAttention(Attention):
 
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention)
 
     def start(self, hs: Tensor, padding: Tensor) -> Memory:
         """See :meth:`Attention.start`."""
@@ -61,9 +62,9 @@ class AdditiveAttention(Attention):
 
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention, bias=False)
-        self.gvec = nn.Linear(sizes.attention, 1)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention, bias=False)
+        self.gvec = Linear(sizes.attention, 1)
 
     def forward(
         self, memory: Memory, query: Tensor, state: State

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.rnn.attentions.base import (
     Attention,
     AttentionSizes,
@@ -25,11 +26,11 @@ class LocationAttention(Attention):
 
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention, bias=False)
-        self.mlp_att = nn.Linear(sizes.channels, sizes.attention, bias=False)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention, bias=False)
+        self.mlp_att = Linear(sizes.channels, sizes.attention, bias=False)
         self.loc_conv = weight_convolution(sizes)
-        self.gvec = nn.Linear(sizes.attention, 1)
+        self.gvec = Linear(sizes.attention, 1)
 
     def initial(self, memory: Memory, beam: int) -> State:
         """See :meth:`Attention.initial`."""
@@ -51,11 +52,11 @@ class Location2dAttention(Attention):
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
         self.window = sizes.window
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention, bias=False)
-        self.mlp_att = nn.Linear(sizes.channels, sizes.attention, bias=False)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention, bias=False)
+        self.mlp_att = Linear(sizes.channels, sizes.attention, bias=False)
         self.loc_conv = weight_convolution(sizes, sizes.window)
-        self.gvec = nn.Linear(sizes.attention, 1)
+        self.gvec = Linear(sizes.attention, 1)
 
     def initial(self, memory: Memory, beam: int) -> State:
         """The last weight vectors, oldest first: (B, K, window, T)."""
@@ -78,11 +79,11 @@ class LocationRecurrentAttention(Attention):
 
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention, bias=False)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention, bias=False)
         self.loc_conv = weight_convolution(sizes)
         self.att_lstm = nn.LSTMCell(sizes.channels, sizes.attention, bias=False)
-        self.gvec = nn.Linear(sizes.attention, 1)
+        self.gvec = Linear(sizes.attention, 1)
 
     def initial(self, memory: Memory, beam: int) -> State:
         """Uniform weights (B, K, T), and the LSTM's two states (B, K, A)."""
@@ -116,10 +117,10 @@ class CoverageAttention(Attention):
 
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention, bias=False)
-        self.wvec = nn.Linear(1, sizes.attention)
-        self.gvec = nn.Linear(sizes.attention, 1)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention, bias=False)
+        self.wvec = Linear(1, sizes.attention)
+        self.gvec = Linear(sizes.attention, 1)
 
     def initial(self, memory: Memory, beam: int) -> State:
         """The sum of weights (B, K, T)."""
@@ -140,11 +141,11 @@ class CoverageLocationAttention(Attention):
 
     def __init__(self, sizes: AttentionSizes) -> None:
         super().__init__()
-        self.mlp_enc = nn.Linear(sizes.encoder, sizes.attention)
-        self.mlp_dec = nn.Linear(sizes.decoder, sizes.attention, bias=False)
-        self.mlp_att = nn.Linear(sizes.channels, sizes.attention, bias=False)
+        self.mlp_enc = Linear(sizes.encoder, sizes.attention)
+        self.mlp_dec = Linear(sizes.decoder, sizes.attention, bias=False)
+        self.mlp_att = Linear(sizes.channels, sizes.attention, bias=False)
         self.loc_conv = weight_convolution(sizes)
-        self.gvec = nn.Linear(sizes.attention, 1)
+        self.gvec = Linear(sizes.attention, 1)
 
     def initial(self, memory: Memory, beam: int) -> State:
         """The sum of weights (B, K, T)."""

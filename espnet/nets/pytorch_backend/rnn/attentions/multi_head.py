@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.linear import Linear
 from espnet.nets.pytorch_backend.rnn.attentions.base import (
     SHARPENING,
     Attention,
@@ -52,7 +53,7 @@ class MultiHeadAddAttention(Attention):
         self.scale = 1.0 / math.sqrt(sizes.attention)
         self.mlp_q, self.mlp_k, self.mlp_v, self.mlp_o = head_layers(sizes)
         self.gvec = nn.ModuleList(
-            nn.Linear(sizes.attention, 1) for _ in range(sizes.heads)
+            Linear(sizes.attention, 1) for _ in range(sizes.heads)
         )
 
     def start(self, hs: Tensor, padding: Tensor) -> Memory:
@@ -86,14 +87,14 @@ class MultiHeadLocationAttention(Attention):
         self.scale = scale
         self.mlp_q, self.mlp_k, self.mlp_v, self.mlp_o = head_layers(sizes)
         self.gvec = nn.ModuleList(
-            nn.Linear(sizes.attention, 1) for _ in range(sizes.heads)
+            Linear(sizes.attention, 1) for _ in range(sizes.heads)
         )
         self.loc_conv = nn.ModuleList(
             nn.Conv2d(1, sizes.channels, (1, 2 * f + 1), bias=False)
             for f in half_widths
         )
         self.mlp_att = nn.ModuleList(
-            nn.Linear(sizes.channels, sizes.attention, bias=False)
+            Linear(sizes.channels, sizes.attention, bias=False)
             for _ in range(sizes.heads)
         )
 
@@ -148,7 +149,7 @@ def head_layers(
     """Layers for queries, keys and values of each head, and for the context."""
     query, key, value = (
         nn.ModuleList(
-            nn.Linear(size, sizes.attention, bias=bias) for _ in range(sizes.heads)
+            Linear(size, sizes.attention, bias=bias) for _ in range(sizes.heads)
         )
         for size, bias in (
             (sizes.decoder, True),
@@ -156,7 +157,7 @@ def head_layers(
             (sizes.encoder, False),
         )
     )
-    output = nn.Linear(sizes.heads * sizes.attention, sizes.encoder, bias=False)
+    output = Linear(sizes.heads * sizes.attention, sizes.encoder, bias=False)
     return query, key, value, output
 
 
