@@ -71,6 +71,16 @@ def test_the_architectures_of_the_documentation_train() -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("part", ["enc", "dec"])
+def test_blocks_that_nothing_is_built_of_are_named(
+    part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    arch = {f"{part}_block_arch": [{"type": "transformer"}]}
+    name = {"enc": "etype", "dec": "dtype"}[part]
+    E2E.check_new(Namespace(**arch, **{name: "lstm"}))
+    assert f"{part}-block-arch has no effect on {name} 'lstm'" in caplog.text
+
+
 def test_too_short_an_utterance_is_refused() -> None:
     model = build("transducer-conv1d-conformer-lstm")
     xs, _, ys = batch()
