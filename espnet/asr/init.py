@@ -26,6 +26,7 @@ _OF_LANGUAGE_MODEL = (
 # the layers of an attention model's encoder are one module, a Transducer's are single
 _OF_ATTENTION_MODEL = re.compile(r"^(.*)\.nbrnn\.(\w+)_l(\d+)(_reverse)?$")
 RANDOM = "random"
+ATTENTION = "att."
 
 
 def initialise(
@@ -60,6 +61,8 @@ def initialise(
             wanted = f"--{option} wants model.loss.best, model.acc.best or a snapshot"
             weights = read_weights(path, options.trust_checkpoint, wanted)
             weights = fitting(weights, model)
+            if mods == InitOptions().dec_init_mods:
+                mods = _without_attention(mods, model)
             if options.init_map_tokens:
                 tokens = TokenMap.of(path, char_list)
                 weights = tokens.apply(weights, model.state_dict())
@@ -73,6 +76,13 @@ def initialise(
         return ""
     remarks += [left_out(path, files[path], origins) for path in files]
     return "\n".join([table(model, origins), *filter(None, dict.fromkeys(remarks))])
+
+
+def _without_attention(mods: Sequence[str], model: nn.Module) -> tuple[str, ...]:
+    """The default beginnings for a model without attention, a Transducer."""
+    names = list(model.state_dict())
+    has = any(name.startswith(ATTENTION) for name in names)
+    return tuple(mod for mod in mods if has or mod != ATTENTION)
 
 
 def left_out(

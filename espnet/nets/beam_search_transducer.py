@@ -34,7 +34,7 @@ class TransducerSearch:
 
     Raises:
         UserError: the beam is too large for the vocabulary, or ``lm`` scores candidates
-            only.
+            only or has a negative weight.
     """
 
     def __init__(
@@ -61,6 +61,11 @@ class TransducerSearch:
                 "--rnnlm: a Transducer search needs a language model that scores every"
                 f" token; {type(lm).__name__} scores candidates only"
             )
+        if lm is not None and options.lm_weight < 0.0:
+            raise UserError(
+                f"--lm-weight: {options.lm_weight:g} must not be negative: a Transducer"
+                " search counts on scores that fall with each label"
+            )
         self.lm = lm
         if lm is not None and self.temperature > 1.0:
             logging.warning(
@@ -72,11 +77,12 @@ class TransducerSearch:
         self.beam = min(options.beam_size, vocabulary)
         self.count = min(options.beam_size, vocabulary - 1)  # labels of an expansion
         if options.search_type == "maes" and not self.greedy:
-            self.count = options.beam_size + options.expansion_beta
+            more, _ = options.expansion()
+            self.count = options.beam_size + more
             if self.count > vocabulary:
                 raise UserError(
                     f"--expansion-beta: beam-size {options.beam_size} and"
-                    f" {options.expansion_beta} make {self.count} candidates, but there"
+                    f" {more} make {self.count} candidates, but there"
                     f" are {vocabulary} symbols; use smaller numbers"
                 )
         self.weights = {"transducer": 1.0}

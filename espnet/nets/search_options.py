@@ -50,7 +50,11 @@ class SearchOptions:
     expansion_gamma: float = option(
         2.3, "maes: how much worse than the best a candidate may be"
     )
-    expansion_beta: int = option(2, "maes: candidates more than the beam")
+    expansion_beta: float = option(
+        2,
+        "maes: candidates more than the beam; if it is no whole number, the two are "
+        "exchanged, as ESPnet1's tutorial has them",
+    )
     score_norm: bool = option(
         True,
         "Transducer: rank hypotheses by score per symbol",
@@ -82,15 +86,44 @@ class SearchOptions:
             ("prefix_alpha", 0),
             ("max_sym_exp", 1),
             ("u_max", 0),
-            ("expansion_gamma", 0),
-            ("expansion_beta", 0),
         ):
             if getattr(self, name) < least:
                 flag = name.replace("_", "-")
                 raise UserError(
                     f"--{flag}: {getattr(self, name)} must be {least} or more"
                 )
+        self._check_expansion()
         if self.softmax_temperature <= 0.0:
             raise UserError(
                 f"--softmax-temperature: {self.softmax_temperature} must be above 0"
+            )
+
+    def expansion(self) -> tuple[int, float]:
+        """Of maes: candidates more than the beam, and how much worse they may be."""
+        count, worse = (getattr(self, name) for name in self._expansion_names())
+        return int(count), worse
+
+    def _expansion_names(self) -> tuple[str, str]:
+        """The options that hold the two.
+
+        ESPnet1's tutorial has them the other way round than its code. A beta that is no
+        whole number can only be meant so.
+        """
+        if self.expansion_beta % 1 and not self.expansion_gamma % 1:
+            return "expansion_gamma", "expansion_beta"
+        return "expansion_beta", "expansion_gamma"
+
+    def _check_expansion(self) -> None:
+        names = self._expansion_names()
+        count, worse = (getattr(self, name) for name in names)
+        counting, limiting = ("--" + name.replace("_", "-") for name in names)
+        if count < 0 or count % 1:
+            raise UserError(
+                f"{counting}: {count:g} must be a whole number, 0 or more: that many"
+                " candidates there are beyond the beam"
+            )
+        if not 0.0 < worse < math.inf:
+            raise UserError(
+                f"{limiting}: {worse:g} must be above 0: a candidate's log-probability"
+                " may be so much lower than the best one's"
             )

@@ -121,11 +121,17 @@ def _noam(parameters: list[Parameter], options: OptimizerOptions) -> Optimizatio
         options.noam_dim,
         options.noam_warmup,
     )
-    if factor is None or dim is None or warmup is None or min(dim, warmup) <= 0:
+    if factor is None or dim is None or warmup is None:
         raise UserError(
             "opt: noam needs a model with a learning-rate plan (transformer-lr, "
             "transformer-warmup-steps, adim); for this model use adadelta or adam"
         )
+    for value, name in (
+        (dim, "noam-adim (or adim), the size of the model,"),
+        (warmup, "optimizer-warmup-steps (or transformer-warmup-steps)"),
+    ):
+        if value < 1:
+            raise UserError(f"opt: noam: {name} is {value}; it must be at least 1")
     if options.lr is not None:
         raise UserError("lr: noam has a plan instead: transformer-lr is its factor")
     adam = fused(Adam, parameters, lr=1.0, betas=(0.9, 0.98), eps=1e-9)

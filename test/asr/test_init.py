@@ -232,6 +232,9 @@ def test_a_language_model_is_a_transducers_decoder(tmp_path: Path) -> None:
     with torch.no_grad():
         read = lm.predictor.lo(model.dec(tokens, torch.tensor([4])))
         torch.testing.assert_close(read, lm.predictor(tokens))
+    again = build("transducer-blstmp-lstm", dlayers=2)
+    initialise(again, InitOptions(dec_init=donor))  # by default, att. is named too
+    torch.testing.assert_close(again.dec.state_dict(), model.dec.state_dict())
     small = build("transducer-blstmp-lstm", dlayers=2, dunits=6)
     with pytest.raises(DataError, match=r"has shape \(28, 5\) in the file, \(24, 5\)"):
         initialise(small, InitOptions(dec_init=donor, dec_init_mods=("dec.",)))

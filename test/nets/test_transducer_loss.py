@@ -229,6 +229,8 @@ def test_joint_and_loss_in_half_precision() -> None:
         ({"target_lengths": torch.tensor([4, 2, 0])}, r"must lie in \[0, 3\]"),
         ({"targets": torch.full((3, 3), 5)}, r"\[5, 5, 5, 5, 5\] are no labels"),
         ({"blank": 1}, r"differ from blank 1"),
+        ({"blank": -1}, r"blank: -1 must lie in \[0, 5\)"),
+        ({"blank": 5}, r"blank: 5 must lie in \[0, 5\)"),
         ({"reduction": "average"}, r"'average' is none of none, sum, mean"),
     ],
 )

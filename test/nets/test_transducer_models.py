@@ -71,6 +71,16 @@ def test_the_architectures_of_the_documentation_train() -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("part", ["enc", "dec"])
+def test_blocks_that_nothing_is_built_of_are_named(
+    part: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    arch = {f"{part}_block_arch": [{"type": "transformer"}]}
+    name = {"enc": "etype", "dec": "dtype"}[part]
+    E2E.check_new(Namespace(**arch, **{name: "lstm"}))
+    assert f"{part}-block-arch has no effect on {name} 'lstm'" in caplog.text
+
+
 def test_too_short_an_utterance_is_refused() -> None:
     model = build("transducer-conv1d-conformer-lstm")
     xs, _, ys = batch()
@@ -87,6 +97,20 @@ def test_too_few_features_for_the_first_layer(layer: str, least: int) -> None:
     with pytest.raises(UserError, match=words):
         E2E(least - 1, 5, Namespace(**options))
     E2E(least, 5, Namespace(**options))
+
+
+def test_convolutions_behind_the_last_attention_learn_nothing_of_positions() -> None:
+    conv = {"type": "conv1d", "idim": 8, "odim": 8, "kernel_size": [2, 2]}
+    conformer = {"type": "conformer", "d_hidden": 8, "d_ff": 9, "heads": 2}
+    conformer.update(macaron_style=False, use_conv_mod=False)
+    name, layers = "transducer-conv1d-conformer-lstm", [conv, conformer, conv]
+    model = build(name, enc_block_arch=layers)
+    model(*batch()).backward()
+    learns = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert learns == {n for n, p in model.named_parameters() if p.grad is not None}
+    assert {n for n in learns if "out_pos.weight" in n} == {
+        f"encoder.encoders.0.{part}.out_pos.weight" for part in (0, 1)
+    }
 
 
 def test_a_convolution_keeps_what_it_says_of_positions() -> None:

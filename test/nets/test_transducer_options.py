@@ -110,6 +110,23 @@ def test_blocks_on_the_command_line(tmp_path: Path) -> None:
     assert types == ["conv1d", "transformer"]
 
 
+def test_tuples_are_lists(tmp_path: Path) -> None:
+    """The documentation says "int or tuple", and YAML has no tuples."""
+    config = """
+etype: custom
+enc-block-arch:
+    - type: conv1d
+      idim: 6
+      odim: 8
+      kernel_size: (3, 7)
+      stride: (1,)
+"""
+    python = "{'type':'conv1d','idim':6,'odim':8,'kernel_size':(3,7),'stride':(1, )}"
+    for flags in ([], ["--enc-block-arch", python]):
+        (block,) = parsed(tmp_path, config, *flags).encoder_blocks()
+        assert (block["kernel_size"], block["stride"]) == ([3, 7], [1])
+
+
 def test_a_block_that_is_no_mapping() -> None:
     with pytest.raises(ValueError, match="is not a mapping"):
         parse_block("conv1d")
@@ -181,6 +198,7 @@ def test_a_list_that_does_not_follow_on_itself() -> None:
 
 
 CUSTOM = {"etype": "custom", "enc_block_arch": [CONFORMER, CONFORMER]}
+NARROW = [{**CONV, "odim": 6}, CONV, TRANSFORMER]  # at its beginning
 AUX = {"use_aux_transducer_loss": True}
 LAYERS = "aux_transducer_loss_enc_output_layers"
 
@@ -197,6 +215,11 @@ LAYERS = "aux_transducer_loss_enc_output_layers"
         ({"elayers": 0}, "elayers: 0 must be at least 1"),
         ({"dropout_rate": 1.5}, r"dropout-rate: 1.5 must lie in \[0, 1\]"),
         ({"fastemit_lambda": -1.0}, "fastemit-lambda: -1.0 must not be negative"),
+        ({"transducer_weight": -1.0}, "transducer-weight: -1.0 must not be negative"),
+        (
+            {"aux_transducer_loss_weight": float("inf")},
+            "aux-transducer-loss-weight: inf must not be negative or infinite",
+        ),
         (
             {**CUSTOM, "custom_enc_positional_encoding_type": "rel_pos"},
             "'rel_pos' needs custom-enc-self-attn-type 'rel_self_attn'",
@@ -238,6 +261,10 @@ LAYERS = "aux_transducer_loss_enc_output_layers"
         (AUX, "is missing; use-aux-transducer-loss needs a list"),
         ({**AUX, LAYERS: [3]}, r"3 is no layer before the last .* in \[0, 2\]"),
         ({**AUX, **CUSTOM, LAYERS: [0, 1]}, r"1 is no layer .* has 2, .* in \[0, 0\]"),
+        (
+            {**AUX, **CUSTOM, LAYERS: [1, 0], "enc_block_arch": NARROW},
+            r"0: block 1 \(conv1d\) gives 6 features, the last one 8; choose blocks",
+        ),
         (
             {**AUX, LAYERS: [0], "use_symm_kl_div_loss": True, "subsample": "1_1_2"},
             "the layers behind it reduce the frames",

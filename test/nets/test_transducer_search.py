@@ -362,6 +362,9 @@ def test_what_cannot_be_searched_is_refused() -> None:
     options = SearchOptions(beam_size=5, expansion_beta=2, search_type="maes")
     with pytest.raises(UserError, match="make 7 candidates, but there are 6 symbols"):
         TransducerSearch(TableScorer(), options)
+    falling = SearchOptions(beam_size=2, lm_weight=-0.5)
+    with pytest.raises(UserError, match="--lm-weight: -0.5 must not be negative"):
+        TransducerSearch(TableScorer(), falling, Unigram())
     with pytest.raises(UserError, match="Partial scores candidates only"):
         TransducerSearch(TableScorer(), SearchOptions(beam_size=2), Partial())
 
@@ -374,14 +377,32 @@ def test_what_cannot_be_searched_is_refused() -> None:
         ({"max_sym_exp": 0}, "--max-sym-exp: 0 must be 1 or more"),
         ({"prefix_alpha": -1}, "--prefix-alpha: -1 must be 0 or more"),
         ({"u_max": -1}, "--u-max: -1 must be 0 or more"),
-        ({"expansion_gamma": -0.1}, "--expansion-gamma: -0.1 must be 0 or more"),
-        ({"expansion_beta": -1}, "--expansion-beta: -1 must be 0 or more"),
+        ({"expansion_gamma": -0.1}, "--expansion-gamma: -0.1 must be above 0"),
+        ({"expansion_gamma": 0.0}, "--expansion-gamma: 0 must be above 0"),
+        ({"expansion_beta": -1}, "--expansion-beta: -1 must be a whole number, 0 or"),
+        ({"expansion_beta": 2.5}, "--expansion-beta: 2.5 must be a whole number"),
+        (
+            {"expansion_gamma": -1, "expansion_beta": 2.5},
+            "--expansion-gamma: -1 must be a whole number, 0 or more",
+        ),
+        (
+            {"expansion_gamma": 1, "expansion_beta": -2.5},
+            "--expansion-beta: -2.5 must be above 0",
+        ),
         ({"softmax_temperature": 0.0}, "--softmax-temperature: 0.0 must be above 0"),
     ],
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         SearchOptions(**options).check()
+
+
+def test_expansion_as_the_tutorial_names_it() -> None:
+    """There, gamma is the number of candidates and beta the difference."""
+    xs, options = memory(9), {"search_type": "maes", "beam_size": 3, "nbest": 3}
+    tutorial = run(xs, [9], expansion_gamma=1, expansion_beta=0.7, **options)
+    assert tutorial == run(xs, [9], expansion_gamma=0.7, expansion_beta=1, **options)
+    assert tutorial != run(xs, [9], **options)
 
 
 def test_options_without_a_use_are_named(caplog: pytest.LogCaptureFixture) -> None:

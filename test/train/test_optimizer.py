@@ -94,6 +94,19 @@ def test_mistakes(name: str, words: str) -> None:
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("dim", "warmup", "words"),
+    [
+        (0, 9, r"opt: noam: noam-adim \(or adim\), the size of the model, is 0"),
+        (8, 0, r"optimizer-warmup-steps \(or .*\) is 0; it must be at least 1"),
+    ],
+)
+def test_a_plan_without_numbers(dim: int, warmup: int, words: str) -> None:
+    options = OptimizerOptions(noam_factor=1.0, noam_dim=dim, noam_warmup=warmup)
+    with pytest.raises(UserError, match=words):
+        make_optimizer("noam", parameters(), options)
+
+
 def test_names() -> None:
     assert [parse_name(name) for name in (*OPTIMIZERS, "a.b:C")][-1] == "a.b:C"
     with pytest.raises(ValueError, match=r"^'adama' is none of .*did you mean 'adam'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from argparse import Namespace
 from collections.abc import Mapping
@@ -96,6 +97,16 @@ class E2E(ASRInterface):
     def check_new(cls, args: Namespace) -> None:
         """See :meth:`ASRInterface.check_new`."""
         options = read_config(cls.Config, args)
+        for name, blocks, used, switch in (
+            ("enc", options.enc_block_arch, options.custom_encoder, "etype"),
+            ("dec", options.dec_block_arch, options.custom_decoder, "dtype"),
+        ):
+            if blocks and not used:
+                logging.warning(
+                    "%s-block-arch has no effect on %s '%s'; blocks are for '%s:"
+                    " custom'",
+                    *(name, switch, getattr(options, switch), switch),
+                )
         if not options.custom_encoder:
             check_subsample_length(options.subsample, options.etype, options.elayers)
 

@@ -57,6 +57,7 @@ class _Search:
         self.beam = beam
         self.count = count
         self.options = options
+        _, self.worse = options.expansion()
         self.steps = max(LEAST_STEPS, options.nstep)
         self.tree = Tree(driver)
         rows = np.arange(len(lengths))
@@ -114,7 +115,7 @@ class _Search:
         of_rows = np.concatenate([rows, family.between[0]])
         numbers = np.concatenate([nodes, family.between[1]])
         log_probs = self._log_probs(of_rows, places[of_rows], numbers[:, None])
-        scores = Scores.of(log_probs[: len(nodes)], self.count, options.expansion_gamma)
+        scores = Scores.of(log_probs[: len(nodes)], self.count, self.worse)
         steps = np.zeros((len(family.longer), self.ahead))
         if len(steps):
             entries, labels = map(torch.from_numpy, (family.entries, family.labels))
@@ -202,7 +203,7 @@ class _Search:
             nodes = tree.children(rows, parents[chosen], labels[chosen])
             hyps = Hyps(rows, nodes, totals[chosen])
             log_probs = self._log_probs(rows, self.places[rows], nodes)
-            now = Scores.of(log_probs, self.count, self.options.expansion_gamma)
+            now = Scores.of(log_probs, self.count, self.worse)
         else:
             waiting.append(hyps._replace(scores=hyps.scores + now.blank))
         ranked, ranks = Hyps.joined(waiting).ranked()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,6 +15,7 @@ Block = Mapping[str, Any]
 PARTS = {"enc": "encoder", "dec": "decoder"}
 OTHER_TYPES = {"tdnn": "conv1d"}
 OTHER_KEYS = {"use-batchnorm": "use-batch-norm"}
+TUPLE = re.compile(r"[\"']?\((\d[\d\s,]*)\)[\"']?")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ CONVOLVING = ("conv1d", "causal-conv1d")
 
 
 def parse_block(text: str) -> dict[str, Any]:
-    """A block as users write it, a YAML mapping.
+    """A block as users write it, a YAML mapping; ``(3, 7)`` is a list, too.
 
     Without ``use-relu`` a convolution has a ReLU, as the documentation has always said.
     ESPnet1's code had none, so that is what its model.json means; the value is written
@@ -119,7 +121,8 @@ def parse_block(text: str) -> dict[str, Any]:
     Raises:
         ValueError: not a mapping.
     """
-    block = {_spelled(key): value for key, value in parse_mapping(text).items()}
+    mapping = parse_mapping(TUPLE.sub(r"[\1]", text))
+    block = {_spelled(key): value for key, value in mapping.items()}
     if _spelled_type(block) in CONVOLVING:
         block.setdefault("use-relu", True)
     return block

@@ -105,8 +105,16 @@ class CustomEncoder(nn.Module):
 def custom_encoder(options: TransducerOptions, idim: int) -> CustomEncoder:
     """The encoder that options describe."""
     blocks = options.encoder_blocks()
-    makers = {"conv1d": _conv1d, "transformer": _transformer, "conformer": _conformer}
-    layers = [makers[block["type"]](block, options) for block in blocks]
+    makers = {"transformer": _transformer, "conformer": _conformer}
+    relative = options.custom_enc_positional_encoding_type == "rel_pos"
+    attending = [n for n, b in enumerate(blocks) if b["type"] == "conformer"]
+    last = attending[-1] if relative and attending else 0  # that looks at positions
+    layers = [
+        conv1d(block, relative=number < last)
+        if block["type"] == "conv1d"
+        else makers[block["type"]](block, options)
+        for number, block in enumerate(blocks)
+    ]
     return CustomEncoder(
         _input_layer(options, idim, input_size(blocks[0])),
         layers,
@@ -131,10 +139,6 @@ def _input_layer(options: TransducerOptions, idim: int, size: int) -> InputLayer
         kind, rate = "abs_pos", dropout_rate
     positions = POSITIONS[kind](size, rate)
     return INPUT_LAYERS[name](InputSizes(idim, size, positions, dropout_rate))
-
-
-def _conv1d(block: Mapping[str, Any], options: TransducerOptions) -> nn.Module:
-    return conv1d(block, options.custom_enc_positional_encoding_type == "rel_pos")
 
 
 def _feed_forward(block: Mapping[str, Any], options: TransducerOptions) -> FeedForward:

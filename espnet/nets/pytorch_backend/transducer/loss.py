@@ -112,6 +112,8 @@ def checked(
         ValueError: they do not fit together.
     """
     batch, frames, width, vocabulary = shape
+    if not 0 <= blank < vocabulary:
+        raise ValueError(f"blank: {blank} must lie in [0, {vocabulary})")
     targets, logit_lengths, target_lengths = (
         x.detach().cpu().long() for x in (targets, logit_lengths, target_lengths)
     )

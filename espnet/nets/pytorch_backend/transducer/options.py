@@ -263,10 +263,19 @@ class TransducerOptions(HybridOptions):
                 f"transducer-prune-range: {self.transducer_prune_range} must be at"
                 " least 2: a label leads from one position to the next"
             )
-        if self.fastemit_lambda < 0.0:
-            raise UserError(
-                f"fastemit-lambda: {self.fastemit_lambda} must not be negative"
-            )
+        for name in (
+            "transducer_weight",
+            "ctc_loss_weight",
+            "lm_loss_weight",
+            "aux_transducer_loss_weight",
+            "symm_kl_div_loss_weight",
+            "fastemit_lambda",
+        ):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise UserError(
+                    f"{_flag(name)}: {getattr(self, name)} must not be negative"
+                    " or infinite"
+                )
 
     def _check_custom_encoder(self) -> None:
         blocks = self.encoder_blocks()
@@ -336,11 +345,25 @@ class TransducerOptions(HybridOptions):
                     f"{name}: {layer} is no layer before the last one; the encoder has"
                     f" {count}, so it must lie in [0, {count - 2}]"
                 )
+        if self.custom_encoder:
+            self._check_auxiliary_sizes(layers)
         if self.use_symm_kl_div_loss and self._shortens_after(layers[0]):
             raise UserError(
                 f"{name}: {layers[0]}: the layers behind it reduce the frames, so that"
                 " use-symm-kl-div-loss cannot compare it with the last one"
             )
+
+    def _check_auxiliary_sizes(self, layers: tuple[int, ...]) -> None:
+        """All losses share one layer norm and one network behind the encoder."""
+        blocks = self.encoder_blocks()
+        for layer in layers:
+            size = output_size(blocks[layer])
+            if size != self.encoder_size():
+                raise UserError(
+                    f"aux-transducer-loss-enc-output-layers: {layer}: block {layer + 1}"
+                    f" ({blocks[layer]['type']}) gives {size} features, the last one"
+                    f" {self.encoder_size()}; choose blocks that give as many"
+                )
 
     def _shortens_after(self, layer: int) -> bool:
         """Whether there are fewer frames at the end than behind a layer."""
