@@ -9,7 +9,13 @@ from asr_models import batch, build
 from torch import Tensor
 
 from espnet.nets.pytorch_backend import linear as module
-from espnet.nets.pytorch_backend.linear import Linear, Pointwise, has_onednn, linear
+from espnet.nets.pytorch_backend.linear import (
+    Linear,
+    Pointwise,
+    has_onednn,
+    linear,
+    matmul,
+)
 
 needs_onednn = pytest.mark.skipif(not has_onednn(), reason="torch without oneDNN")
 
@@ -60,6 +66,16 @@ def test_inputs_that_are_not_contiguous_or_need_no_gradient() -> None:
         torch.testing.assert_close(part.weight.grad.flatten(1), own.grad)
 
 
+@needs_onednn
+@pytest.mark.usefixtures("always")
+def test_products_without_gradients() -> None:
+    torch.manual_seed(0)
+    lefts, rights = torch.randn(4, 5).t(), torch.randn(4, 3)
+    torch.testing.assert_close(matmul(lefts, rights), lefts @ rights)
+    lefts, rights = lefts.double(), rights.double()
+    assert torch.equal(matmul(lefts, rights), lefts @ rights)
+
+
 @pytest.mark.usefixtures("always")
 def test_other_formats_are_left_to_torch() -> None:
     xs, weight = torch.randn(3, 6), torch.randn(8, 6, requires_grad=True)
@@ -77,7 +93,11 @@ def test_small_products_are_left_to_torch() -> None:
 
 @needs_onednn
 @pytest.mark.parametrize(
-    "name", ["transformer-conv2d", "conformer-latest", "rnn-blstmp-dot"]
+    "name",
+    [
+        *("transformer-conv2d", "conformer-latest", "rnn-blstmp-dot"),
+        "transducer-bgru-all-tasks",
+    ],
 )
 def test_a_model_learns_the_same(name: str, request: pytest.FixtureRequest) -> None:
     found = []

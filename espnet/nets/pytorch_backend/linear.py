@@ -49,6 +49,13 @@ def linear(xs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.linear(xs, weight, bias)
 
 
+def matmul(lefts: Tensor, rights: Tensor) -> Tensor:
+    """lefts (..., D) @ rights (D, E), without gradients."""
+    if lefts.numel() * rights.shape[1] >= LEAST and pays(lefts) and pays(rights):
+        return product(lefts, rights.t(), None)
+    return lefts @ rights
+
+
 def pays(values: Tensor) -> bool:
     """Whether oneDNN is the faster one for products of such values."""
     if values.device.type != "cpu" or values.dtype != torch.float32:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from espnet.nets.pytorch_backend.linear import linear, matmul
 from espnet.nets.pytorch_backend.transducer.lattice import sum_over_paths
 from espnet.nets.pytorch_backend.transducer.loss import (
     REDUCTIONS,
@@ -129,7 +130,7 @@ class _JointLoss(torch.autograd.Function):
             last, shift = weight.to(enc.dtype), bias.to(enc.dtype)
             for number, (row, begin, end, width) in enumerate(ctx.cut):
                 sums = enc[row, begin:end, None] + dec[row, :width]
-                logits = F.linear(ctx.activation.apply(sums), last, shift)
+                logits = linear(ctx.activation.apply(sums), last, shift)
                 room -= logits.nbytes
                 if room >= 0:
                     ctx.kept[number] = logits
@@ -161,7 +162,7 @@ class _JointLoss(torch.autograd.Function):
                 hidden = ctx.activation.apply(outputs)
                 logits = ctx.kept.get(number)
                 if logits is None:
-                    logits = F.linear(hidden, last, shift)
+                    logits = linear(hidden, last, shift)
                 gradients = node_gradients(
                     torch.softmax(logits, -1, dtype=precise),
                     paths[:, row, begin:end, :width],
@@ -174,7 +175,7 @@ class _JointLoss(torch.autograd.Function):
                 flat = flat.to(enc.dtype)
                 if learns:
                     _add_product(grad_weight, flat, hidden.flatten(0, 1))
-                back = (flat @ last).view_as(hidden)
+                back = matmul(flat, last).view_as(hidden)
                 back = ctx.activation.derivative(back, sums, hidden).to(precise)
                 grad_enc[row, begin:end] = back.sum(1)
                 grad_dec[row, :width] += back.sum(0)
@@ -190,7 +191,4 @@ class _JointLoss(torch.autograd.Function):
 
 def _add_product(total: Tensor, lefts: Tensor, rights: Tensor) -> None:
     """total (V, J) += lefts (N, V) transposed times rights (N, J)."""
-    if lefts.dtype == total.dtype:
-        total.addmm_(lefts.t(), rights)
-    else:
-        total.add_(lefts.t() @ rights)
+    total.add_(matmul(lefts.t(), rights))
