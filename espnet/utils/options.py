@@ -95,6 +95,16 @@ def parse_bool(text: str) -> bool:
     raise ValueError(f"'{text}' is neither true nor false")
 
 
+def number_or_none(text: str) -> int | None:
+    """A whole number, or ``none``."""
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is neither a whole number nor none") from None
+
+
 def parse_list(text: str) -> tuple[str, ...]:
     """Comma separated words; empty parts are dropped."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -297,6 +307,8 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
         argument.update(nargs="?", const=None)
     named: dict[Any, Callable[[str], Any]] = {bool: parse_bool, float: number}
     named |= {dict: parse_mapping, tuple: parse_list}
+    if meta["optional_value"]:
+        named[int] = number_or_none
     base = typing.get_origin(kind) or kind
     argument["type"] = _typed(meta["parse"] or named.get(base, base))
     if meta["choices"] is not None:
