@@ -19,6 +19,7 @@ from espnet.data.datadir_change import copy
 from espnet.data.datadir_check import validate
 from espnet.data.datadir_tables import spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError, one_of
+from espnet.utils.files import files_below
 from espnet.utils.lines import read_lines, shorten, split_words
 
 COLUMNS = {  # what may stand in the first line of a table
@@ -161,7 +162,7 @@ def read_folder(folder: Path) -> list[Entry]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = files_below(folder)
     sounds = [path for path in files if path.suffix.lower() in SOUNDS]
     if not sounds:
         raise UserError(f"{folder}: has no {', '.join(SOUNDS)} files")

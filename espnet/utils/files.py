@@ -88,6 +88,19 @@ def make_folder_of(path: str | Path) -> None:
         )
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; linked folders are entered, once each."""
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(place, name) for name in names]
+    return sorted(path for path in found if path.is_file())
+
+
 def remove_folder(path: str | Path) -> None:
     """Remove a folder into which other processes may be writing; what fails is left.
 

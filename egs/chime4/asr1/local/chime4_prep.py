@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     audio = args.chime4 / AUDIO
     if not audio.is_dir():
         raise UserError(
-            f"{audio}: no such folder; name the corpus's folder with --chime4"
+            f"{audio}: no such folder; name the corpus's folder with --chime4-data"
         )
     channels = args.channels.split()
     wrong = [channel for channel in channels if channel not in tuple("123456")]
