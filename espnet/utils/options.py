@@ -31,7 +31,7 @@ import configargparse
 import yaml
 
 from espnet.utils.errors import UsageError, UserError, did_you_mean, one_of
-from espnet.utils.option_values import number, plain_type
+from espnet.utils.option_values import number, number_or_none, plain_type
 from espnet.utils.yaml_files import load_yaml
 
 REQUIRED: Any = dataclasses.MISSING
@@ -93,16 +93,6 @@ def parse_bool(text: str) -> bool:
     if text.lower() in ("n", "no", "f", "false", "off", "0"):
         return False
     raise ValueError(f"'{text}' is neither true nor false")
-
-
-def number_or_none(text: str) -> int | None:
-    """A whole number, or ``none``."""
-    if text.lower() == "none":
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"'{text}' is neither a whole number nor none") from None
 
 
 def parse_list(text: str) -> tuple[str, ...]:
@@ -307,8 +297,7 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
         argument.update(nargs="?", const=None)
     named: dict[Any, Callable[[str], Any]] = {bool: parse_bool, float: number}
     named |= {dict: parse_mapping, tuple: parse_list}
-    if meta["optional_value"]:
-        named[int] = number_or_none
+    named |= {int: number_or_none} if meta["optional_value"] else {}
     base = typing.get_origin(kind) or kind
     argument["type"] = _typed(meta["parse"] or named.get(base, base))
     if meta["choices"] is not None:
