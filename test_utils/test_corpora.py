@@ -216,6 +216,23 @@ def test_chime4_without_wsj_and_with_other_tracks(
     assert "--channels: '7' is not some of" in refused(recipe, *train, "--channels", 7)
 
 
+def test_chime4_simulates_wsj_which_has_the_words(
+    recipes: Path, tmp_path: Path
+) -> None:
+    corpus = imitations.make_chime4(tmp_path / "CHiME3")
+    path = corpus / "data" / "annotations" / "tr05_simu.json"
+    path.write_text(re.sub(r'"dot": ".*",', "", path.read_text()))
+    recipe = recipes / "chime4" / "asr1"
+    options = ("--datadir", tmp_path, "--train-set", "tr05_multi_noisy")
+    error = refused(recipe, *options)
+    assert f"{path}: 011_011C0202_PED has no 'dot', and no transcript of" in error
+    imitations.make_wsj(tmp_path)
+    prepare(recipe, *options)
+    assert table(recipe / "data" / "tr05_simu_noisy" / "text") == {
+        "011_011C0202_PED.CH5_SIMU": "IT IS PART OF THE PLAN"
+    }
+
+
 def test_chime4_transcripts_that_are_wrong(recipes: Path, tmp_path: Path) -> None:
     corpus = imitations.make_chime4(tmp_path / "CHiME3")
     recipe = recipes / "chime4" / "asr1"

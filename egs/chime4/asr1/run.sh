@@ -29,7 +29,7 @@ configure() {
     recog_set=${recog_set:-$(for t in ${tracks}; do echo {dt,et}05_{real,simu}_"${t##*/}"; done | xargs)}
 }
 data_prep() {
-    chime4_prep.py --channels "${channels}" --tracks "${tracks}" "${chime4_data}" data
+    chime4_prep.py --channels "${channels}" --tracks "${tracks}" --wsj0 "${wsj0}" "${chime4_data}" data
     if [[ $(source_of "${train_set}") == *_si284 ]]; then
         wsj_prep.py --wsj0 "${wsj0}" --wsj1 "${wsj1}" data train_si284
         combine_data.sh data/tr05_multi_noisy_si284 data/{tr05_multi_noisy,train_si284}
