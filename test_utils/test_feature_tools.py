@@ -109,6 +109,12 @@ def test_shapes_and_counts_on_stdout(
     )
     assert counts == "".join(f"u{n} {9 + n}\n" for n in range(5))
     assert not (feats / "-").exists()
+    assert stdout_of("feat_to_shape.sh", "--nj", 2, "feats.scp", "-") == shapes
+    os.mkfifo(feats / "pipe")
+    reader = os.open(feats / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    stdout_of("feat_to_shape.sh", "--nj", 2, "feats.scp", "pipe")
+    assert (feats / "pipe").is_fifo() and os.read(reader, 999) == shapes.encode()
+    os.close(reader)
 
 
 def test_tables_flow_through_pipes(feats: Path) -> None:
