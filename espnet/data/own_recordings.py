@@ -207,7 +207,7 @@ def _plain(name: str) -> str:
 
 
 def _checked(entries: Sequence[Entry], problems: list[str]) -> list[Entry]:
-    """The entries; raises the problems, and those of two or of missing text."""
+    """The entries; raises the problems, those of two, of missing text and of sounds."""
     first: dict[str, str] = {}
     for place, recording in entries:
         if not recording.text:
@@ -219,7 +219,7 @@ def _checked(entries: Sequence[Entry], problems: list[str]) -> list[Entry]:
                 " recording once, under a name of its own"
             )
     if problems:
-        raise DataError(shorten(problems))
+        raise DataError(shorten(problems + _measure(entries)[2]))
     return list(entries)
 
 
@@ -229,6 +229,14 @@ def check_sounds(entries: Sequence[Entry]) -> tuple[float, tuple[int, ...]]:
     Raises:
         DataError: every file that is missing, unreadable, empty or has two channels.
     """
+    seconds, rates, problems = _measure(entries)
+    if problems:
+        raise DataError(shorten(problems))
+    return seconds, rates
+
+
+def _measure(entries: Sequence[Entry]) -> tuple[float, tuple[int, ...], list[str]]:
+    """Seconds and rates of the sounds, and what is wrong with some."""
     seconds, rates, problems = 0.0, set(), []
     for place, recording in entries:
         try:
@@ -247,9 +255,7 @@ def check_sounds(entries: Sequence[Entry]) -> tuple[float, tuple[int, ...]]:
             )
         seconds += info.frames / info.samplerate
         rates.add(info.samplerate)
-    if problems:
-        raise DataError(shorten(problems))
-    return seconds, tuple(sorted(rates))
+    return seconds, tuple(sorted(rates)), problems
 
 
 def copy_kaldi(source: Path, target: Path) -> tuple[float, tuple[int, ...]]:
