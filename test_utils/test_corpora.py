@@ -74,6 +74,36 @@ def test_wsj_discs_may_lie_in_one_folder(recipes: Path, tmp_path: Path) -> None:
     assert len(lines_of(recipe / "data" / "train_si284" / "text")) == 4
 
 
+def test_wsj_discs_may_be_links(recipes: Path, tmp_path: Path) -> None:
+    wsj0, wsj1 = imitations.make_wsj(tmp_path / "c")
+    for root in (wsj0, wsj1):
+        for disc in sorted(root.iterdir()):
+            (tmp_path / "links").mkdir(exist_ok=True)
+            (tmp_path / "links" / disc.name).symlink_to(disc)
+    for dot in (tmp_path / "c").rglob("*.dot"):  # some copies have capitals
+        dot.rename(dot.with_suffix(".DOT"))
+    recipe, links = recipes / "wsj" / "asr1", tmp_path / "links"
+    prepare(recipe, "--wsj0", links, "--wsj1", links)
+    assert len(lines_of(recipe / "data" / "train_si284" / "text")) == 4
+
+
+def test_the_index_of_wsj_eval93_names_a_disc_without_recordings(
+    recipes: Path, tmp_path: Path
+) -> None:
+    wsj0, wsj1 = imitations.make_wsj(tmp_path / "c")
+    index = "13-32.1/wsj1/doc/indices/wsj1/eval/h1_p0.ndx"
+    imitations.write(wsj1 / index, "13_32_1:wsj1/si_et_h1/4o0/4o0c0201.wv1")
+    there = wsj1 / "13-33.1/wsj1/si_et_h1/4o0"
+    imitations.sound(there / "4o0c0201.wv1", file_format="NIST")
+    imitations.write(there / "4o0c0200.dot", "A hotel %percent (4o0c0201)")
+    recipe = recipes / "wsj" / "asr1"
+    options = ("--wsj0", wsj0, "--wsj1", wsj1, "--recog-set", "test_eval93")
+    prepare(recipe, *options)
+    data = recipe / "data" / "test_eval93"
+    assert table(data / "text") == {"4o0c0201": "A HOTEL PERCENT"}
+    assert table(data / "wav.scp") == {"4o0c0201": f"{there}/4o0c0201.wv1"}
+
+
 def test_wsj_sentences_are_unpacked(recipes: Path, tmp_path: Path) -> None:
     wsj0, wsj1 = imitations.make_wsj(tmp_path / "c")
     recipe = recipes / "wsj" / "asr1"
@@ -174,7 +204,7 @@ def test_chime4_without_wsj_and_with_other_tracks(
     track = corpus / "data" / "audio" / "16kHz" / "isolated_1ch_track"
     track.rename(tmp_path / "beamformed")
     recipe = recipes / "chime4" / "asr1"
-    train = ("--chime4", corpus, "--train-set", "tr05_multi_noisy")
+    train = ("--chime4-data", corpus, "--train-set", "tr05_multi_noisy")
     error = refused(recipe, *train)
     assert f"--tracks: there is no folder 'isolated_1ch_track' nor {track}" in error
     more = ("--tracks", tmp_path / "beamformed", "--train-dev", "dt05_multi_beamformed")
@@ -184,6 +214,23 @@ def test_chime4_without_wsj_and_with_other_tracks(
     error = refused(recipe, *train, *more)
     assert "M03_051C0101_STR.wav: no such file" in error
     assert "--channels: '7' is not some of" in refused(recipe, *train, "--channels", 7)
+
+
+def test_chime4_simulates_wsj_which_has_the_words(
+    recipes: Path, tmp_path: Path
+) -> None:
+    corpus = imitations.make_chime4(tmp_path / "CHiME3")
+    path = corpus / "data" / "annotations" / "tr05_simu.json"
+    path.write_text(re.sub(r'"dot": ".*",', "", path.read_text()))
+    recipe = recipes / "chime4" / "asr1"
+    options = ("--datadir", tmp_path, "--train-set", "tr05_multi_noisy")
+    error = refused(recipe, *options)
+    assert f"{path}: 011_011C0202_PED has no 'dot', and no transcript of" in error
+    imitations.make_wsj(tmp_path)
+    prepare(recipe, *options)
+    assert table(recipe / "data" / "tr05_simu_noisy" / "text") == {
+        "011_011C0202_PED.CH5_SIMU": "IT IS PART OF THE PLAN"
+    }
 
 
 def test_chime4_transcripts_that_are_wrong(recipes: Path, tmp_path: Path) -> None:

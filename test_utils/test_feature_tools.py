@@ -88,6 +88,35 @@ def test_apply_cmvn_normalises_variance_on_request(
     )
 
 
+def test_tables_go_to_commands(
+    feats: Path, stdout_of: Callable[..., str], error_of: Callable[..., str]
+) -> None:
+    stdout_of("copy-feats.py", "scp:feats.scp", "ark,t:| grep -v u1 > lines")
+    keys = [x.split()[0] for x in (feats / "lines").read_text().splitlines()]
+    assert "u0" in keys and "u1" not in keys
+    refused = ["copy-feats.py", "scp:feats.scp"]
+    assert "failed with status 3" in error_of(*refused, "ark:| exit 3")
+    assert "s.scp: cannot be an index of '-'" in error_of(*refused, "ark,scp:-,s.scp")
+
+
+def test_shapes_and_counts_on_stdout(
+    feats: Path, stdout_of: Callable[..., str]
+) -> None:
+    shapes = "".join(f"u{n} {9 + n},3\n" for n in range(5))
+    assert stdout_of("feat-to-shape.py", "scp:feats.scp") == shapes
+    counts = stdout_of(
+        "copy-feats.py", "--write-num-frames", "ark,t:-", "scp:feats.scp", "ark:x"
+    )
+    assert counts == "".join(f"u{n} {9 + n}\n" for n in range(5))
+    assert not (feats / "-").exists()
+    assert stdout_of("feat_to_shape.sh", "--nj", 2, "feats.scp", "-") == shapes
+    os.mkfifo(feats / "pipe")
+    reader = os.open(feats / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    stdout_of("feat_to_shape.sh", "--nj", 2, "feats.scp", "pipe")
+    assert (feats / "pipe").is_fifo() and os.read(reader, 999) == shapes.encode()
+    os.close(reader)
+
+
 def test_tables_flow_through_pipes(feats: Path) -> None:
     line = (
         "apply-cmvn --norm-vars=true cmvn.ark scp:feats.scp ark:- "

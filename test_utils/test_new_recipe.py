@@ -157,10 +157,11 @@ def test_all_problems_of_a_table_are_listed(egs: Path, tmp_path: Path) -> None:
     assert f"{table}:10: has no text for {clip}" in error
     assert f"{table}:10: 's00-clips_s0_1' is in {table}:3 already" in error
     assert f"{table}:11: has no path of a recording" in error
+    assert f"{table}:12: {tmp_path}/c/no.wav: no such file" in error
+    assert f"{table}:13: {tmp_path}/c/two.wav: has 2 channels; make it one" in error
     write(table, *[line for line in lines_of(table) if line not in extra[:2]])
     error = make("mine", "csv", table, egs).stderr
     assert f"{table}:10: {tmp_path}/c/no.wav: no such file" in error
-    assert f"{table}:11: {tmp_path}/c/two.wav: has 2 channels; make it one" in error
     write(table, "words;path")
     error = make("mine", "csv", table, egs).stderr
     assert f"{table}:1: has no column for the text; name one of text, tran" in error

@@ -155,7 +155,45 @@ def test_help_is_the_manual(recipe: Path) -> None:
 def test_every_config_has_a_command() -> None:
     assert TRAIN_CONFIGS and DECODE_CONFIGS and LM_CONFIGS and KALDI_CONFIGS
     known = {*TRAIN_CONFIGS, *DECODE_CONFIGS, *LM_CONFIGS, *PREPROCESS_CONFIGS}
-    assert {*CONFIGS} == known
+    assert {*CONFIGS} - known == {ROOT / "egs/wsj/asr1/conf/no_preprocess.yaml"}
+
+
+def test_no_preprocess_changes_nothing() -> None:
+    x = np.random.default_rng(0).normal(size=(9, 83)).astype(np.float32)
+    config = ROOT / "egs/wsj/asr1/conf/no_preprocess.yaml"
+    (done,) = Transformation(config)([x], train=True)
+    assert np.array_equal(done, x)
+
+
+@pytest.mark.parametrize(
+    "corpus, values",
+    {
+        "an4": "verbose=1 ngpu=1 recog_model=model.loss.best use_wordlm=true an4_root=",
+        "mini_an4": "verbose=1 ngpu=0 python=python3 nbpe=30 n_average=2 an4_root=",
+        "wsj": "verbose=0 seed=1 preprocess_config=conf/no_preprocess.yaml"
+        " min_io_delta=4 lm_vocabsize=65000 use_valbest_average=false",
+        "tedlium2": "verbose=0 preprocess_config=conf/specaug.yaml nbpe=500"
+        " maxframes=2000 maxchars=400 use_valbest_average=true",
+        "chime4": "verbose=0 preprocess_config= chime4_data= n_average=10",
+    }.items(),
+)
+def test_options_have_espnet1_s_defaults(corpus: str, values: str) -> None:
+    said = run_in(ROOT / "egs" / corpus / "asr1", "--help").stdout
+    rows = re.findall(r"^  --([\w-]+) +('.*?'|\S+)  ", said, re.MULTILINE)
+    found = {name.replace("-", "_"): value.strip("'") for name, value in rows}
+    wanted = dict(pair.split("=") for pair in values.split())
+    assert {name: found[name] for name in wanted} == wanted
+
+
+def test_mini_an4_has_the_configs_of_espnet1() -> None:
+    conf = ROOT / "egs/mini_an4/asr1/conf"
+    for name in (
+        *("decode", "decode_v2", "decode_no_ctc", "decode_pure_ctc"),
+        *("decode_transducer", "lm", "lm_transformer", "preprocess", "train"),
+        *("train_transducer", "train_conformer_transducer", "train_transformer"),
+        *("train_conformer_transducer_aux", "train_transformer_transducer"),
+    ):
+        assert (conf / f"{name}.yaml").is_file()
 
 
 @pytest.mark.parametrize("config", PREPROCESS_CONFIGS, ids=name_of)

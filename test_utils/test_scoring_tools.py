@@ -116,6 +116,10 @@ def test_real_time_factor(tmp_path: Path, stdout_of: Stdout, run: Run) -> None:
     (tmp_path / "decode.2.log").write_text(LOG.replace("prediction : Y", "stopped"))
     done = run("calculate_rtf.py", "--log-dir", ".")
     assert done.returncode == 1 and "2 lines with 'input lengths' and 1" in done.stderr
+    for n in (1, 2):
+        (tmp_path / f"decode.{n}.log").write_text("# Started\n")
+    done = run("calculate_rtf.py", "--log-dir", ".")
+    assert done.returncode == 1 and "are written with --verbose 1" in done.stderr
     done = run("calculate_rtf.py", "--log-dir", "none")
     assert done.returncode == 1 and "none: has no decode.*.log" in done.stderr
 

@@ -145,12 +145,27 @@ def test_statistics_as_npy_and_hdf5(
         joined = np.concatenate(list(feats.values())) if kind == "npy" else feats["u0"]
         np.testing.assert_allclose(joined.mean(0), 0, atol=1e-3)
         np.testing.assert_allclose(joined.std(0), 1, atol=1e-3)
-    for kind, output, words in (
-        ("npy", "ark:x", "--out-filetype=npy is one matrix, not a table"),
-        ("hdf5", "x", "--out-filetype=hdf5 is a table, 'ark:x'"),
-    ):
-        done = run("compute-cmvn-stats.py", "--out-filetype", kind, "ark:a", output)
-        assert done.returncode == 1 and words in done.stderr
+    # the other kind is meant, and that is said
+    npy, hdf5 = (["--out-filetype", kind, "ark:a"] for kind in ("npy", "hdf5"))
+    assert "written as npy" in run("compute-cmvn-stats.py", *hdf5, "one").stderr
+    assert "written as hdf5" in run("compute-cmvn-stats.py", *npy, "ark:many").stderr
+    for one, other in (("one", "s.npy"), ("many", "s.h5")):
+        kinds = [(tmp_path / name).read_bytes()[:6] for name in (one, other)]
+        assert kinds[0] == kinds[1]
+    done = run(
+        "compute-cmvn-stats.py", "--in-filetype", "sound", "scp:data/t/wav.scp", "x"
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "where (frames, dimensions) is expected" in done.stderr
+
+
+def test_none_keeps_rate_and_window(data: Path, run: Run, stdout_of: Stdout) -> None:
+    output = ["scp:data/t/wav.scp", "ark:-"]
+    for program in ("compute-fbank-feats.py", "compute-stft-feats.py"):
+        stdout_of(program, "--fs", "none", "--win_length", "none", *output[:1], "ark:x")
+    stdout_of("make_fbank.sh", "--fs", "none", "--fmin", "none", "data/t")
+    done = run("compute-fbank-feats.py", "--fs", "16k", *output)
+    assert "'16k' is neither a whole number nor none" in done.stderr
 
 
 def test_trim_silence(data: Path, tmp_path: Path, stdout_of: Stdout) -> None:

@@ -28,7 +28,8 @@ nj=2                           # parallel jobs for features and decoding
 debugmode=1                    # 0: fast, 1: repeatable
 dumpdir=dump                   # where normalised features go
 N=0                            # if above 0: train on so many minibatches only (a trial)
-verbose=1                      # 0: warnings only, 1: what happens, 2: details
+verbose=0                      # 0: tables and warnings, 1: what happens, 2: details
+python=python3                 # interpreter of training and decoding
 resume=                        # snapshot to continue from; empty: the newest one, if any
 seed=                          # of training; empty: that of the training config
 tag=                           # name for the experiment; empty: after its configs
@@ -89,6 +90,7 @@ names() {
         "pytorch is; leave the option out (the results are the same ones)"
     [[ ${feats} =~ ^fbank(_pitch)?$ ]] \
         || die "option --feats: '${feats}' is none of fbank_pitch, fbank"
+    command -v "${python}" > /dev/null || die "option --python: there is no '${python}'"
     [ "${nj}" -gt 0 ] || die "option --nj must be 1 or more, got ${nj}"
     if [ "${stage}" -le 4 ] && [ "${stop_stage}" -ge 4 ]; then
         check_gpu "${ngpu}" --ngpu
@@ -197,7 +199,7 @@ train_asr() {
     keep_recogniser
     echo "to watch: tail -f ${expdir}/train.log"
     training_job "${expdir}/train.log" \
-        asr_train.py --config "${train_config}" "${options[@]}" \
+        "${python}" -m espnet.bin.asr_train --config "${train_config}" "${options[@]}" \
         --ngpu "${ngpu}" --backend "${backend}" --outdir "${expdir}/results" \
         --tensorboard-dir "tensorboard/${expname}" --debugmode "${debugmode}" \
         --dict "${dict}" --debugdir "${expdir}" --minibatches "${N}" \
@@ -234,7 +236,7 @@ decode_set() {
     rm -f "${dir}"/data.*json # of a run with more jobs
     splitjson.py --parts "${jobs}" "${features}/${json}"
     ${decode_cmd} --gpu "${decode_ngpu}" "JOB=1:${jobs}" "${dir}/log/decode.JOB.log" \
-        asr_recog.py --config "${decode_config}" --ngpu "${decode_ngpu}" \
+        "${python}" -m espnet.bin.asr_recog --config "${decode_config}" --ngpu "${decode_ngpu}" \
         --backend "${backend}" --debugmode "${debugmode}" --verbose "${verbose}" \
         --recog-json "${features}/split${jobs}utt/${json%.json}.JOB.json" \
         --result-label "${dir}/data.JOB.json" --model "${expdir}/results/${recog_model}" \

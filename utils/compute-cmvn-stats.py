@@ -69,25 +69,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         chain = utterance_chain(args.preprocess_conf, train=False)
         entries = converted(entries, chain)
     feats = ((key, array) for key, array, _ in entries)
+    kind = args.out_filetype
     if is_specifier(args.output):
-        if args.out_filetype == "npy":
-            raise UserError(
-                f"'{args.output}': --out-filetype=npy is one matrix, not a table"
-            )
+        if kind == "npy":
+            kind = "hdf5"
+            logging.warning("%s is a table: written as hdf5, not npy", args.output)
         speakers = read_text(plain_path(args.spk2utt)) if args.spk2utt else None
         table = starmap(Entry, speaker_stats(feats, speakers, args.rspecifier))
-        write_table(table, args.output, StoreOptions(), args.out_filetype)
+        write_table(table, args.output, StoreOptions(), kind)
         return
-    if args.out_filetype == "hdf5":
-        raise UserError(
-            f"'{args.output}': --out-filetype=hdf5 is a table, 'ark:{args.output}'"
-        )
+    if kind == "hdf5":
+        kind = "npy"
+        logging.warning("%s is one matrix: written as npy, not hdf5", args.output)
     if args.spk2utt:
         raise UserError(
             f"--spk2utt needs a table as output: 'ark:{args.output}', not the file name"
         )
     stats = sum_stats(feats, args.rspecifier)
-    if args.out_filetype == "npy":
+    if kind == "npy":
         with atomic_write(args.output, "wb") as stream:
             np.save(stream, stats)
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +52,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv,
         {
             "rspecifier": "features: scp:FILE or ark:FILE",
-            "out": "a file, or - for stdout",
+            "out": "a file; - or none: stdout",
         },
+        stdout="out",
         prog="feat-to-shape.py",
         description=__doc__ or "",
     )
     setup_logging(args.verbose)
     options = read_config(ShapeOptions, args)
-    output = nullcontext(sys.stdout) if args.out == "-" else atomic_write(args.out)
-    with output as stream:
+    with atomic_write(args.out) as stream:
         for key, shape in shapes(args.rspecifier, options):
             stream.write(f"{key} {','.join(map(str, shape))}\n")
 

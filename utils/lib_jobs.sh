@@ -20,11 +20,13 @@ limit_jobs() {
     echo $(($1 < lines ? $1 : lines))
 }
 
-# join_parts PREFIX SUFFIX NJ OUTPUT: PREFIX.1SUFFIX ... in one file that appears whole.
+# join_parts PREFIX SUFFIX NJ OUTPUT: PREFIX.1SUFFIX ... in one file that appears whole, or
+# on stdout (-), a device or a pipe, which no file may replace.
 join_parts() {
-    local n
-    for ((n = 1; n <= $3; n++)); do cat "$1.${n}$2"; done >"$4.tmp.$$"
-    mv "$4.tmp.$$" "$4"
+    local n whole=$4.tmp.$$
+    [[ ! ($4 =~ ^(-|/dev/[^/]+|/dev/fd/.*)$ || -p $4) ]] || whole=${4/#-//dev/stdout}
+    for ((n = 1; n <= $3; n++)); do cat "$1.${n}$2"; done >"${whole}"
+    [ "${whole}" != "$4.tmp.$$" ] || mv "${whole}" "$4"
 }
 
 # run_jobs CMD NJ LOG FAILURE COMMAND...: run COMMAND as jobs 1 to NJ with logs LOG.JOB.log

@@ -73,7 +73,7 @@ train_lm() {
         || text2vocabulary.py -s "${lm_vocabsize}" -o "${lm_dict}" "${lm_text}/train.txt"
     echo "to watch: tail -f exp/${lmexpname}/train.log"
     training_job "exp/${lmexpname}/train.log" \
-        lm_train.py --config "${lm_config}" --ngpu "${ngpu}" --backend "${backend}" \
+        "${python}" -m espnet.bin.lm_train --config "${lm_config}" --ngpu "${ngpu}" --backend "${backend}" \
         --verbose 1 --outdir "exp/${lmexpname}" --resume "${lm_resume}" \
         --tensorboard-dir "tensorboard/${lmexpname}" --dict "${lm_dict}" \
         --train-label "${lm_text}/train.txt" --valid-label "${lm_text}/valid.txt" \

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""One file with all that a recogniser needs, with checksums; see pack_model.sh.
+"""One file with all that a recogniser needs, with checksums.
 
-pack_model.sh exp/<name>                          what stage 5 of a recipe noted
-pack_model.sh TRAIN_CONF DECODE_CONF CMVN MODEL   as ESPnet1's, with --lm and --dict
+With exp/<name> as its argument, what stage 5 of a recipe noted there; or as ESPnet1's
+pack_model.sh, with TRAIN_CONF DECODE_CONF CMVN MODEL, and --lm and --dict.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from collections import Counter
-from contextlib import nullcontext
 
 from espnet.text.dictionary import UNK
 from espnet.utils.errors import UserError, run_command
@@ -47,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"{' '.join(args.text_files) or 'stdin'}: holds no word")
     frequent = counts.most_common(args.vocabsize)  # of equals the one seen first
     words = sorted(word for word, count in frequent if count > args.cutoff)
-    output = atomic_write(args.output) if args.output else nullcontext(sys.stdout)
+    output = atomic_write(args.output or "-")
     with output as stream:
         stream.writelines(f"{w} {i}\n" for i, w in enumerate([UNK, *words], 1))
     oov = total - sum(counts[word] for word in words)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import struct
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -21,7 +22,7 @@ from kaldiio.utils import MultiFileDescriptor
 from numpy.typing import DTypeLike
 
 from espnet.utils.errors import UserError
-from espnet.utils.files import atomic_write
+from espnet.utils.files import atomic_write, is_stream
 from espnet.utils.lines import read_lines, read_table, split_key
 
 SPEECH_FEATURE = 2  # Kaldi's compression method for features: 8 bits, scaled by column
@@ -88,9 +89,6 @@ def read_global(path: str) -> np.ndarray:
 
 def write_global(path: str, matrix: np.ndarray) -> None:
     """Write one double matrix without a key (``-``: stdout)."""
-    if path == "-":
-        matio.write_array(sys.stdout.buffer, np.asarray(matrix, dtype=np.float64))
-        return
     with atomic_write(path, "wb") as stream:
         matio.write_array(stream, np.asarray(matrix, dtype=np.float64))
 
@@ -223,21 +221,42 @@ def open_ark_writer(
     """Write an ark and its scp under temporary names; both appear when all is written.
 
     Args:
-        ark: the file, or ``-`` for stdout (then without scp). Written to scp as given.
+        ark: the file, ``-`` for stdout or ``| command`` (both without scp). Written to
+            scp as given.
         scp: the index file, if wanted.
         compress: store matrices with Kaldi's lossy compression.
         method: Kaldi's number for it: 1 automatic, 2 speech features, ... 7.
         text: Kaldi's text form.
+
+    Raises:
+        UserError: a place cannot be written to, the command failed, or an scp file is
+            wanted of a stream.
     """
-    chosen = method if compress else 0
-    if str(ark) == "-":
-        yield ArkWriter(sys.stdout.buffer, None, "-", chosen, text)
-        sys.stdout.buffer.flush()
-        return
+    name = str(ark)
+    if scp is not None and (name.startswith("|") or is_stream(ark)):
+        raise UserError(f"{scp}: cannot be an index of '{name}'; name a file for it")
     with ExitStack() as stack:
         index = stack.enter_context(atomic_write(scp)) if scp is not None else None
-        data = stack.enter_context(atomic_write(ark, "wb"))  # renamed before its scp
-        yield ArkWriter(data, index, str(ark), chosen, text)
+        output = _piped(name[1:]) if name.startswith("|") else atomic_write(ark, "wb")
+        data = stack.enter_context(output)  # renamed before its scp
+        yield ArkWriter(data, index, name, method if compress else 0, text)
+
+
+@contextmanager
+def _piped(command: str) -> Iterator[IO[bytes]]:
+    """The stdin of a command of the shell."""
+    process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    try:
+        yield process.stdin
+    except BrokenPipeError:  # it ended early, for a reason that its status tells
+        pass
+    finally:
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        status = process.wait()
+    if status:
+        raise UserError(f"|{command}: failed with status {status}")
 
 
 class _ArkCache:

@@ -18,8 +18,17 @@ from espnet.utils.lines import split_words
 VARIANCE_FLOOR = 1e-20
 
 
-def cmvn_stats(feats: np.ndarray) -> np.ndarray:
-    """Statistics (2, D + 1) of features (T, D)."""
+def cmvn_stats(feats: np.ndarray, place: str = "features") -> np.ndarray:
+    """Statistics (2, D + 1) of features (T, D); ``place`` stands in messages.
+
+    Raises:
+        UserError: it is no matrix, but sound for example.
+    """
+    if feats.ndim != 2:
+        raise UserError(
+            f"{place}: an array of shape {feats.shape} where (frames, dimensions) is"
+            " expected; sounds become that by --preprocess-conf"
+        )
     wide = feats.astype(np.float64)
     stats = np.zeros((2, feats.shape[1] + 1))
     stats[0, :-1], stats[0, -1] = wide.sum(axis=0), len(feats)
@@ -35,7 +44,7 @@ def sum_stats(table: Iterable[tuple[str, np.ndarray]], name: str) -> np.ndarray:
     """
     total: np.ndarray | None = None
     for key, feats in table:
-        stats = cmvn_stats(feats)
+        stats = cmvn_stats(feats, f"{name}: {key}")
         if not np.isfinite(stats).all():
             raise UserError(f"{name}: {key}: has NaN or infinite values")
         if total is not None and total.shape != stats.shape:
@@ -117,14 +126,14 @@ def speaker_stats(
     """
     if spk2utt is None:
         for key, feats in table:
-            yield key, cmvn_stats(feats)
+            yield key, cmvn_stats(feats, f"{name}: {key}")
         return
     speakers = {utt: spk for spk, utts in spk2utt.items() for utt in split_words(utts)}
     totals: dict[str, np.ndarray] = {}
     for key, feats in table:
         if key not in speakers:
             raise UserError(f"{name}: {key}: belongs to no speaker of spk2utt")
-        stats = cmvn_stats(feats)
+        stats = cmvn_stats(feats, f"{name}: {key}")
         speaker = speakers[key]
         totals[speaker] = stats + totals[speaker] if speaker in totals else stats
     for speaker in spk2utt:

@@ -274,11 +274,13 @@ def parse_kaldi_command(
     *,
     prog: str,
     description: str,
+    stdout: str = "",
 ) -> Namespace:
     """Parse the command line of a program with Kaldi's manners.
 
     A bare ``--flag`` means true and does not take the argument after it, unless that is
-    a truth value; the ``positionals`` (name -> help) must all be there.
+    a truth value; the ``positionals`` (name -> help) must all be there, but for the one
+    that is named in ``stdout``, which is ``-`` if not given.
     """
     args = list(sys.argv[1:] if argv is None else argv)
     hints = typing.get_type_hints(config)
@@ -290,7 +292,8 @@ def parse_kaldi_command(
 
     def add_positionals(parser: OptionParser, _: Namespace) -> None:
         for name, text in positionals.items():
-            parser.add_argument(name, help=text)
+            maybe = {"nargs": "?", "default": "-"} if name == stdout else {}
+            parser.add_argument(name, help=text, **maybe)
 
     return parse_options(
         [config], args, prog=prog, description=description, more=add_positionals

@@ -19,6 +19,7 @@ from espnet.data.datadir_change import copy
 from espnet.data.datadir_check import validate
 from espnet.data.datadir_tables import spk2utt_of, write_table
 from espnet.utils.errors import DataError, UserError, one_of
+from espnet.utils.files import files_below
 from espnet.utils.lines import read_lines, shorten, split_words
 
 COLUMNS = {  # what may stand in the first line of a table
@@ -161,7 +162,7 @@ def read_folder(folder: Path) -> list[Entry]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = files_below(folder)
     sounds = [path for path in files if path.suffix.lower() in SOUNDS]
     if not sounds:
         raise UserError(f"{folder}: has no {', '.join(SOUNDS)} files")
@@ -206,7 +207,7 @@ def _plain(name: str) -> str:
 
 
 def _checked(entries: Sequence[Entry], problems: list[str]) -> list[Entry]:
-    """The entries; raises the problems, and those of two or of missing text."""
+    """The entries; raises the problems, those of two, of missing text and of sounds."""
     first: dict[str, str] = {}
     for place, recording in entries:
         if not recording.text:
@@ -218,7 +219,7 @@ def _checked(entries: Sequence[Entry], problems: list[str]) -> list[Entry]:
                 " recording once, under a name of its own"
             )
     if problems:
-        raise DataError(shorten(problems))
+        raise DataError(shorten(problems + _measure(entries)[2]))
     return list(entries)
 
 
@@ -228,6 +229,14 @@ def check_sounds(entries: Sequence[Entry]) -> tuple[float, tuple[int, ...]]:
     Raises:
         DataError: every file that is missing, unreadable, empty or has two channels.
     """
+    seconds, rates, problems = _measure(entries)
+    if problems:
+        raise DataError(shorten(problems))
+    return seconds, rates
+
+
+def _measure(entries: Sequence[Entry]) -> tuple[float, tuple[int, ...], list[str]]:
+    """Seconds and rates of the sounds, and what is wrong with some."""
     seconds, rates, problems = 0.0, set(), []
     for place, recording in entries:
         try:
@@ -246,9 +255,7 @@ def check_sounds(entries: Sequence[Entry]) -> tuple[float, tuple[int, ...]]:
             )
         seconds += info.frames / info.samplerate
         rates.add(info.samplerate)
-    if problems:
-        raise DataError(shorten(problems))
-    return seconds, tuple(sorted(rates))
+    return seconds, tuple(sorted(rates)), problems
 
 
 def copy_kaldi(source: Path, target: Path) -> tuple[float, tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """Kaldi's rspecifiers and wspecifiers: ``scp:FILE``, ``ark:FILE``, ``ark,scp:A,B``.
 
-``-`` is stdin or stdout; an input that ends in ``|`` is a command.
+``-`` is stdin or stdout; an input that ends in ``|`` is a command, as is an output that
+begins with it.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def parse_wspecifier(wspecifier: str) -> Destination:
         if len(files) == 2 and all(files.values()):
             return Destination(files["ark"], files["scp"], text)
     elif colon and tables == ["ark"] and names:
-        return Destination(names, None, text)
+        return Destination(names.strip(), None, text)
     raise UserError(
         f"'{wspecifier}' is no wspecifier: expected ark:FILE, ark,t:FILE or "
         "ark,scp:ARK,SCP"

@@ -67,7 +67,10 @@ def read_timing(
         count += len(starts)
     if not count or not audio:
         names = ", ".join(map(str, paths)) or "no log"
-        raise UserError(f"{names}: no line with '{start}' and a number of frames")
+        raise UserError(
+            f"{names}: no line with '{start}' and a number of frames; such lines are"
+            " written with --verbose 1"
+        )
     return Timing(audio, decoding, count)
 
 

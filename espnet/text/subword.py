@@ -154,10 +154,7 @@ def encode_files(
     tokenizer = SubwordTokenizer(model)
     dropped = 0
     with ExitStack() as stack:
-        streams = [
-            sys.stdout if path == "-" else stack.enter_context(atomic_write(path))
-            for path in outputs
-        ]
+        streams = [stack.enter_context(atomic_write(path)) for path in outputs]
         encoded = [
             tokenizer.encode((line for _, line in read_lines(path)), as_ids)
             for path in inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,18 +12,32 @@ from typing import IO
 
 from espnet.utils.errors import UserError
 
+# where a name may lead to a file that belongs to somebody else, as /dev/stdout does
+STREAMS = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
+
 
 @contextmanager
 def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     """Open a temporary file beside ``path`` that takes its name once all is written.
 
     Whatever interrupts the writer (an error, a full disk, a signal) leaves an earlier
-    ``path`` as it was and no half-written one. Missing folders are made.
+    ``path`` as it was and no half-written one. Missing folders are made. What is no
+    plain file (``-`` for stdout, ``/dev/null``, a pipe) gets the text as it comes:
+    nothing may take the place of a device.
 
     Raises:
         UserError: the folder cannot be made or written to, or the disk is full.
     """
+    if str(path) == "-":
+        stdout = sys.stdout.buffer if "b" in mode else sys.stdout
+        yield stdout
+        stdout.flush()
+        return
     path = Path(path)
+    if is_stream(path):
+        with open(path, mode, encoding=None if "b" in mode else "utf-8") as stream:
+            yield stream
+        return
     make_folder_of(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     encoding = None if "b" in mode else "utf-8"
@@ -43,6 +58,14 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             temporary.unlink()
 
 
+def is_stream(path: str | Path) -> bool:
+    """Whether it is stdout (``-``), a device or a pipe: written to, never replaced."""
+    path = Path(path)
+    if str(path) == "-" or path.parent in STREAMS:
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def make_folder_of(path: str | Path) -> None:
     """Make the folder of a file that will be written, perhaps only after hours.
 
@@ -50,6 +73,8 @@ def make_folder_of(path: str | Path) -> None:
         UserError: it cannot be made, or nothing can be written to it; or the file is a
             folder itself.
     """
+    if is_stream(path):
+        return
     if Path(path).is_dir():
         raise UserError(f"{path}: cannot be written: Is a directory; name a file")
     folder = Path(path).parent
@@ -61,6 +86,19 @@ def make_folder_of(path: str | Path) -> None:
         raise UserError(
             f"{path}: cannot be written: no right to write to its folder; name another"
         )
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; linked folders are entered, once each."""
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(place, name) for name in names]
+    return sorted(path for path in found if path.is_file())
 
 
 def remove_folder(path: str | Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from espnet.utils.errors import UserError
-from espnet.utils.files import atomic_write
+from espnet.utils.files import atomic_write, is_stream
 
 
 def h5py(what: str) -> Any:
@@ -54,6 +54,8 @@ def writing(path: str | Path) -> Iterator[Any]:
         UserError: h5py is not installed, or the place cannot be written to.
     """
     module = h5py(str(path))
+    if is_stream(path):
+        raise UserError(f"{path}: HDF5 cannot be written to a stream; name a file")
     with atomic_write(path, "w+b") as stream, module.File(stream, "w") as file:
         yield file
 

@@ -40,6 +40,16 @@ def number(text: str) -> float:
 number.__name__ = "float"  # what argparse calls it: "invalid float value: 'x'"
 
 
+def number_or_none(text: str) -> int | None:
+    """A whole number, or ``none``."""
+    if text.lower() == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is neither a whole number nor none") from None
+
+
 def check_values(configs: Sequence[type], values: Mapping[str, Any]) -> None:
     """Check types and choices of options that are given in Python.
 

@@ -31,7 +31,7 @@ import configargparse
 import yaml
 
 from espnet.utils.errors import UsageError, UserError, did_you_mean, one_of
-from espnet.utils.option_values import number, plain_type
+from espnet.utils.option_values import number, number_or_none, plain_type
 from espnet.utils.yaml_files import load_yaml
 
 REQUIRED: Any = dataclasses.MISSING
@@ -297,6 +297,7 @@ def _argument(field: dataclasses.Field, hint: Any) -> dict[str, Any]:
         argument.update(nargs="?", const=None)
     named: dict[Any, Callable[[str], Any]] = {bool: parse_bool, float: number}
     named |= {dict: parse_mapping, tuple: parse_list}
+    named |= {int: number_or_none} if meta["optional_value"] else {}
     base = typing.get_origin(kind) or kind
     argument["type"] = _typed(meta["parse"] or named.get(base, base))
     if meta["choices"] is not None:

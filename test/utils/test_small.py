@@ -12,7 +12,13 @@ import pytest
 
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import DataError, UsageError, UserError, one_of, run_command
-from espnet.utils.files import atomic_write, make_folder_of, remove_folder
+from espnet.utils.files import (
+    atomic_write,
+    files_below,
+    is_stream,
+    make_folder_of,
+    remove_folder,
+)
 
 
 def test_dynamic_import_returns_the_named_object() -> None:
@@ -93,6 +99,35 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     ):
         disk.write("x")
     assert not list(tmp_path.iterdir())
+
+
+def test_nothing_takes_the_place_of_a_pipe_or_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with atomic_write(pipe) as stream:
+        stream.write("text")
+    assert pipe.is_fifo() and os.read(reader, 9) == b"text"
+    os.close(reader)
+    with atomic_write("-") as stream:
+        stream.write("for stdout")
+    assert capsys.readouterr().out == "for stdout"
+    # where stdout goes to a file, /dev/stdout looks like that file
+    assert all(map(is_stream, ("/dev/null", "/dev/stdout", "/dev/fd/1")))
+    assert not is_stream("/dev/shm/x") and not is_stream(tmp_path / "new")
+
+
+def test_files_below_enters_links_and_no_circle(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "b").touch()
+    (tmp_path / "here" / "deep").mkdir(parents=True)
+    (tmp_path / "here" / "deep" / "up").symlink_to(tmp_path / "here")
+    (tmp_path / "here" / "link").symlink_to(tmp_path / "there")
+    (tmp_path / "here" / "a").touch()
+    names = [str(p.relative_to(tmp_path)) for p in files_below(tmp_path / "here")]
+    assert names == ["here/a", "here/link/b"]
 
 
 def test_errors_of_another_file_pass(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@
 . ./cmd.sh || exit 1
 . asr.sh
 
-chime4=                        # folder that has data/audio; empty: DATADIR/CHiME3
+chime4=                        # as chime4_data
+chime4_data=                   # folder that has data/audio; empty: DATADIR/CHiME3
 wsj0=                          # folder of the WSJ0 discs; empty: DATADIR/wsj0
 wsj1=                          # folder of the WSJ1 discs; empty: DATADIR/wsj1
 channels=5                     # microphones of the training recordings, each by itself
@@ -23,13 +24,12 @@ lm_vocabsize=65000
 n_average=10
 
 configure() {
-    chime4=${chime4:-${datadir}/CHiME3}
-    wsj0=${wsj0:-${datadir}/wsj0}
-    wsj1=${wsj1:-${datadir}/wsj1}
+    chime4_data=${chime4_data:-${chime4:-${datadir}/CHiME3}}
+    wsj0=${wsj0:-${datadir}/wsj0} wsj1=${wsj1:-${datadir}/wsj1}
     recog_set=${recog_set:-$(for t in ${tracks}; do echo {dt,et}05_{real,simu}_"${t##*/}"; done | xargs)}
 }
 data_prep() {
-    chime4_prep.py --channels "${channels}" --tracks "${tracks}" "${chime4}" data
+    chime4_prep.py --channels "${channels}" --tracks "${tracks}" --wsj0 "${wsj0}" "${chime4_data}" data
     if [[ $(source_of "${train_set}") == *_si284 ]]; then
         wsj_prep.py --wsj0 "${wsj0}" --wsj1 "${wsj1}" data train_si284
         combine_data.sh data/tr05_multi_noisy_si284 data/{tr05_multi_noisy,train_si284}

@@ -5,15 +5,17 @@
 . ./cmd.sh || exit 1
 . asr.sh
 
+verbose=1
 dev_utts=2
 recog_set="train_dev test"
 nbpe=30
 recog_model=model.loss.best
 n_average=2
 use_valbest_average=true
+an4_root=                      # folder of the unpacked corpus; empty: below DATADIR
 
 corpus() {
-    fetch_corpus.py --datadir "${datadir}" --has etc/an4_train.transcription \
+    fetch_corpus.py --datadir "${an4_root:-${datadir}}" --has etc/an4_train.transcription \
         --archive downloads.tar.gz mini_an4.tar.gz --url \
         https://github.com/espnet/espnet/raw/master/egs/mini_an4/asr1/downloads.tar.gz
 }

@@ -12,6 +12,7 @@ train_dev=dev_trim
 recog_set="dev test"
 preprocess_config=conf/specaug.yaml
 nbpe=500
+maxframes=2000
 skip_lm_training=false
 n_average=10
 use_valbest_average=true

@@ -8,6 +8,7 @@
 wsj0=                          # folder of the discs 11-1.1 to 11-15.1; empty: DATADIR/wsj0
 wsj1=                          # folder of the discs 13-1.1 to 13-34.1; empty: DATADIR/wsj1
 seed=1
+preprocess_config=conf/no_preprocess.yaml
 ngpu=1
 nj=32
 train_set=train_si284
@@ -26,8 +27,7 @@ configure() {
 }
 data_prep() {
     # shellcheck disable=SC2046  # the sets are words
-    wsj_prep.py --wsj0 "${wsj0}" --wsj1 "${wsj1}" --nlsyms "${nlsyms}" \
-        data $(prepared_sets)
+    wsj_prep.py --wsj0 "${wsj0}" --wsj1 "${wsj1}" --nlsyms "${nlsyms}" data $(prepared_sets)
 }
 lm_sentences() { wsj_lm_text.py --wsj0 "${wsj0}" --wsj1 "${wsj1}"; }
 choose_training() {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from espnet.data.corpus import Recording
 from espnet.utils.errors import DataError, UserError
+from espnet.utils.files import files_below
 from espnet.utils.lines import read_lines, shorten
 
 NOISE = "<NOISE>"
@@ -30,6 +31,8 @@ SETS: dict[str, tuple[Index, ...]] = {
     "test_eval93": (("13-32.1", "wsj1/doc/indices/wsj1/eval/h1_p0.ndx"),),
 }
 LEFT_OUT = "wsj0/si_tr_s/401/"  # the index of SI-84 lists it, but no disc has it
+# the index of the test of 1993 names a disc of texts; its recordings are on the next
+MOVED = {"13-32.1": "13-33.1"}
 LM_TEXT = ("13-32.1", "wsj1/doc/lng_modl/lm_train/np_data")
 _ENTRY = re.compile(r"(\d+)_(\d+)_(\d+)\s*:\s*(\S+)")
 _DOT = re.compile(r"(?P<text>.*)\((?P<utterance>\w+)\)\s*")
@@ -75,8 +78,8 @@ class Discs:
     @cached_property
     def transcripts(self) -> list[Path]:
         """The ``*.dot`` files of all discs."""
-        found = [path for folder in self.folders for path in folder.rglob("*.dot")]
-        return sorted(set(found))
+        found = {path for folder in self.folders for path in files_below(folder)}
+        return sorted(path for path in found if path.suffix.lower() == ".dot")
 
     def places(self, disc: str) -> list[Path]:
         """The folders that may hold what is on a disc; none if it is missing."""
@@ -145,9 +148,11 @@ def _indexed(discs: Discs, name: str) -> Iterator[Path]:
                 continue
             if not wav.endswith((".wv1", ".wv2")):
                 wav += ".wv1"
-            places = discs.places(f"{a}-{b}.{c}")
+            named = f"{a}-{b}.{c}"
+            home = MOVED.get(named, named)
+            places = discs.places(home)
             if not places:
-                lacking[f"{a}-{b}.{c}"] += 1
+                lacking[home] += 1
                 continue
             there = [place / wav for place in places if (place / wav).is_file()]
             yield there[0] if there else places[0] / wav
