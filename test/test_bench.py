@@ -10,7 +10,7 @@ from tools.bench.cases import CASES
 SHORT = (
     *("search_rnn", "real_time_rnn", "real_time_transformer", "real_time_conformer"),
     *("token_curve", "ctc_steps", "transducer_loss", "transducer_joint"),
-    *("features", "help"),
+    *("transducer_greedy_rnn", "transducer_greedy_conformer", "features", "help"),
 )
 
 

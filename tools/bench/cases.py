@@ -14,7 +14,7 @@ from tools.bench.models import MODELS
 from tools.bench.search import ctc_steps, decoder_steps, search
 from tools.bench.timing import Work
 from tools.bench.training import training
-from tools.bench.transducer import LARGE, SMALL, loss_alone, with_joint
+from tools.bench.transducer import LARGE, SMALL, greedy, loss_alone, with_joint
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,6 +60,8 @@ CASES: dict[str, Callable[[], dict[str, Work]]] = {
     "transducer_loss_large": partial(loss_alone, *LARGE),
     "transducer_joint": partial(with_joint, *SMALL),
     "transducer_joint_large": partial(with_joint, *LARGE),
+    "transducer_greedy_rnn": partial(greedy, "train_rnnt"),
+    "transducer_greedy_conformer": partial(greedy, "train_conformer_rnnt"),
     "features": features,
     "batches": batches,
     "help": help_texts,

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from tools.bench.timing import Work
+from pathlib import Path
+from typing import Any
 
+from tools.bench.timing import Speech, Work
+
+CONFIGS = Path(__file__).parents[2] / "egs/digits/asr1/conf/tuning/transducer"
+UTTERANCES, LEAST, MOST = 64, 100, 500  # and their frames
+TOGETHER = 16
+DIMS, SYMBOLS = 83, 11
+SPOKEN = 0.1  # of the encoder's frames, begin a label
 JOINT = 320
 SMALL = (4, 200, 40, 500)
 LARGE = (8, 400, 80, 1000)
@@ -79,3 +87,43 @@ def with_joint(
         return torch.autograd.grad(losses.simple + losses.pruned, [*leaves, *weights])
 
     return {"at_once": at_once, "tiled": tiled, "pruned": pruned}
+
+
+def greedy(name: str) -> dict[str, Work]:
+    """Greedy decoding of 64 utterances of 1 to 5 s: one by one, and 16 together.
+
+    Args:
+        name: of a config of ``egs/digits``; the weights are random, but blank is as
+            likely as it is in speech.
+    """
+    import torch
+
+    from espnet.asr.train_options import parse_train_options
+    from espnet.nets.decode import make_search
+    from espnet.nets.pytorch_backend.e2e_asr_transducer import E2E
+    from espnet.nets.search_options import SearchOptions
+
+    torch.manual_seed(0)
+    argv = ["--config", str(CONFIGS / f"{name}.yaml"), "--outdir", "-", "--dict", "-"]
+    args = parse_train_options(argv)
+    args.char_list = [str(i) for i in range(SYMBOLS)]
+    model = E2E(DIMS, SYMBOLS, args).eval()
+    lengths = torch.randint(LEAST, MOST, (UTTERANCES,)).sort(descending=True)[0]
+    utterances = [torch.randn(length, DIMS) for length in lengths.tolist()]
+    scorer: Any = model.scorers()["transducer"]
+    with torch.no_grad():
+        start, _ = scorer.read([(0,)], [scorer.initial()])
+        logits = scorer.logits(scorer.frames(model.encode(utterances[0])), start)
+        lead = logits[:, 1:].amax(1) - logits[:, 0]
+        scorer.joint.lin_out.bias[0] += lead.quantile(1.0 - SPOKEN)
+    model = model.prepared()
+    search = make_search(model.scorers(), SYMBOLS, SearchOptions(search_type="greedy"))
+
+    def decode(count: int) -> Work:
+        def work() -> None:
+            for begin in range(0, UTTERANCES, count):
+                search(*model.encode_list(utterances[begin : begin + count]))
+
+        return Speech(work, float(lengths.sum()) * 0.01)
+
+    return {"one_by_one": decode(1), "sixteen_together": decode(TOGETHER)}
