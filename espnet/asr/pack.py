@@ -113,7 +113,7 @@ def with_preprocessing(bundle: Bundle) -> Bundle:
 
 
 def with_language_model(bundle: Bundle, path: str) -> Bundle:
-    """The bundle with another language model, of tokens or of words, instead of its own.
+    """The bundle with this language model, of tokens or words, instead of its own.
 
     Raises:
         UserError: a model.json cannot be read.

@@ -295,6 +295,8 @@ def test_models_that_cannot_read_words(data: Path) -> None:
         UserError, match="TransformerLM cannot be a model of words, onl"
     ):
         decode(data, V1, word_rnnlm="word")
+    with pytest.raises(UserError, match="a model of characters.*give it as --rnnlm"):
+        decode(data, V1, word_rnnlm="default")
 
 
 @pytest.mark.gpu
