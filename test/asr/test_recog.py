@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,22 @@ def test_log(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     ):
         assert words.count(word) == 7, word
     assert any(line.endswith("for decoder") and " * 0.7 = " in line for line in lines)
+    assert not any(line.startswith("best hypo") for line in lines)
     assert lines[-1].startswith("7/7 utterances done in 0:00:0")
     assert "real-time factor" in lines[-1] and lines[-1].endswith("0:00:00 left")
+
+
+def test_log_of_v2(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        decode(data, replace(HYBRID, api="v2"))
+    lines = [record.getMessage().partition(": ") for record in caplog.records]
+    said = [
+        text.removesuffix("<eos>") for key, _, text in lines if key == "prediction "
+    ]
+    raw = [text for key, _, text in lines if key == "best hypo"]
+    assert [text.replace("<space>", " ") for text in raw] == said and len(said) == 7
+    frames = [text for key, _, text in lines if key == "decoder input length"]
+    assert frames == [text for key, _, text in lines if key == "input lengths"]
 
 
 def test_progress(caplog: pytest.LogCaptureFixture) -> None:
