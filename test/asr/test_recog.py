@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -327,10 +328,20 @@ def test_an_utterance_that_an_encoder_refuses_is_named(
             decode(data, batchsize=batchsize)
 
 
-def test_weights_that_are_not_finite(data: Path) -> None:
+@pytest.mark.parametrize("name", ["enc.enc.0.bt0.bias", "dec.output.weight"])
+def test_weights_that_are_not_finite(data: Path, name: str) -> None:
     weights = torch.load(data / "model.loss.best", weights_only=True)
-    weights["enc.enc.0.bt0.bias"][0] = float("nan")
+    weights[name][0] = float("nan")
     torch.save(weights, data / "model.loss.best")
+    with pytest.raises(UserError, match=f"1 parameters hold nan .*'{name}' is the fir"):
+        decode(data)
+
+
+def test_encoder_output_that_is_not_finite(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = torch.full((1, 4, 5), math.nan), torch.tensor([4])
+    monkeypatch.setattr(E2E, "encode_list", lambda self, xs: encoded)
     with pytest.raises(UserError, match="utterance 'utt00'.*output is not finite"):
         decode(data)
 
