@@ -62,10 +62,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from espnet.asr import pack as archive  # late: --help needs no torch
 
     bundle, more = described(args)
+    if len(args.what) == 4:  # as ESPnet1: a language model must be named
+        bundle = replace(bundle, **archive.WITHOUT_LANGUAGE_MODEL)
+    bundle = archive.with_named_files(bundle)
     if args.lm:
         bundle = archive.with_language_model(bundle, args.lm)
-    elif len(args.what) == 4:  # as ESPnet1: one that is not named is not packed
-        bundle = replace(bundle, **archive.WITHOUT_LANGUAGE_MODEL)
     outfile = args.outfile
     if not outfile.endswith((".zip", ".tar.gz", ".tgz")):
         outfile += ".tar.gz"

@@ -34,6 +34,7 @@ from espnet.asr.trained import load_trained_config
 from espnet.text.dictionary import SPACE
 from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
+from espnet.utils.yaml_files import read_yaml
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 20  # bytes read at once
@@ -110,6 +111,24 @@ def with_preprocessing(bundle: Bundle) -> Bundle:
             "--preprocess-conf, or call this in the recipe's folder"
         )
     return replace(bundle, preprocess_conf=named)
+
+
+def with_named_files(bundle: Bundle) -> Bundle:
+    """The bundle with the files that its decoding config names, if it has none itself.
+
+    Raises:
+        UserError: that config cannot be read.
+    """
+    if not bundle.decode_config:
+        return bundle
+    content = read_yaml(bundle.decode_config).items()
+    named = {str(key).replace("-", "_"): value for key, value in content}
+    found: dict[str, Any] = {
+        key: str(named[key])
+        for key in (*WITHOUT_LANGUAGE_MODEL, "ngram_model", "preprocess_conf")
+        if named.get(key) and not getattr(bundle, key)
+    }
+    return replace(bundle, **found)
 
 
 def with_language_model(bundle: Bundle, path: str) -> Bundle:

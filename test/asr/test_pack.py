@@ -22,8 +22,10 @@ from espnet.asr.pack import (
     pack,
     unpack,
     with_language_model,
+    with_named_files,
     with_preprocessing,
 )
+from espnet.lm.kneser_ney import train_kneser_ney
 from espnet.nets.beam_search import BeamSearch
 from espnet.utils.errors import UserError
 
@@ -249,6 +251,32 @@ def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path, name: str) 
     assert changed.transcribe(whistle("ab c"), RATE).text == "ab c"
     plain = load(tmp_path / name, rnnlm=None)
     assert "lm" not in plain.recognizer.search.weights
+
+
+def test_files_of_the_decoding_config_go_along(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives are complete, wherever they are used."""
+    train_kneser_ney([list("abc"), list("cab")], 2).write_arpa(tmp_path / "lm.arpa")
+    letters = write_lm(tmp_path / "letters", "default", TOKENS)
+    words = write_lm(tmp_path / "words", "default", WORDS)
+    config = Path(bundle.decode_config or "")
+    text = f"{config.read_text()}ngram-model: lm.arpa\nrnnlm: {letters}\n"
+    config.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    found = with_named_files(bundle)
+    assert (found.ngram_model, found.rnnlm) == ("lm.arpa", str(letters))
+    assert with_named_files(replace(bundle, decode_config=None)).rnnlm is None
+    for name, packed, kind in (
+        ("m.zip", found, "LMScorer"),
+        ("w.zip", with_language_model(found, str(words)), "LookAheadWordLM"),
+    ):
+        monkeypatch.chdir(tmp_path)
+        pack(packed, name)
+        monkeypatch.chdir("/")
+        search = load(tmp_path / name).recognizer.search
+        assert isinstance(search, BeamSearch) and "ngram" in search.weights
+        assert type(search.full["lm"]).__name__ == kind
 
 
 def test_models_of_words_and_of_tokens_replace_each_other(
