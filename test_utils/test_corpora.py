@@ -392,6 +392,7 @@ OPTIONS: dict[str, tuple[object, ...]] = {
     ),
     "vivos": ("--dev-utts", 2, "--lm-vocabsize", 10, "--recog-set", "test"),
 }
+LM_TEXT = {"tedlium2": "lm_train_unigram28", "librispeech": "lm_train"}
 SENTENCES = {  # of transcripts, and of the text that comes with the corpus
     "wsj": 4 + 2,
     "chime4": 6 + 2,
@@ -412,7 +413,8 @@ def test_from_corpus_to_table(corpus: str, recipes: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert re.search(r"^\|decode_\S+ *\|.*\|$", done.stdout.split("WER")[1], re.M)
     assert (recipe / "downloads").exists() is False
-    (text,) = recipe.glob("data/local/*lm_train/train.txt")
+    (text,) = recipe.glob("data/local/*lm_train*/train.txt")
+    assert text.parent.name == LM_TEXT.get(corpus, "wordlm_train")
     assert len(lines_of(text)) == SENTENCES[corpus]
     (report,) = recipe.glob("exp/*/decode_*/result.wrd.txt")
     assert "Sum/Avg" in report.read_text(encoding="utf-8")

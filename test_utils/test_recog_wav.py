@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tiny_language import write_lm
 from tone_recogniser import RATE, TOKENS, ctm, start_of, whistle, write_recogniser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,6 +166,32 @@ def test_confidences_are_calibrated(tmp_path: Path) -> None:
         tmp_path, "fit_confidence.py", "text", "x.ctm", "--confidence", last[12:]
     )
     assert again.stdout.splitlines()[-1] == last
+
+
+def test_language_models_of_words(exp: Path, tmp_path: Path) -> None:
+    """``--lm`` takes them too, and replaces what the recipe noted."""
+    words = ["<blank>", "<unk>", "ab", "ca", "<eos>"]
+    lm = write_lm(tmp_path / "words", "default", words)
+    noted = exp / "recogniser" / "recogniser.yaml"
+    noted.write_text(noted.read_text() + f"word_rnnlm: {lm}\n")
+    beside = exp / "recogniser"
+    files = [beside / "decode.yaml", beside / "decode.yaml", beside / "cmvn.ark"]
+    files.append(exp / "results" / "model.acc.best")
+    for arguments, kept in (
+        (["--lm", lm, *files], ["wordlm/rnnlm.model.best"]),
+        (["--lm", lm, "exp/tones"], ["wordlm/rnnlm.model.best"]),
+        (files, []),
+    ):
+        packed = call(tmp_path, "pack_model.sh", "--outfile", "m", *arguments)
+        assert packed.returncode == 0, packed.stderr
+        with tarfile.open(tmp_path / "m.tar.gz") as archive:
+            names = archive.getnames()
+        assert [name for name in names if "rnnlm" in name] == kept
+    letters = write_lm(tmp_path / "letters", "default", TOKENS)
+    for option, model in (("--lang-model", letters), ("--word-lang-model", lm)):
+        arguments = ["--models", "exp/tones", option, model, "x.wav"]
+        done = call(tmp_path, "recog_wav.sh", *arguments)
+        assert done.stdout == "Recognized text: ab ca\n", done.stderr
 
 
 def test_without_the_language_model_of_the_decoding_config(

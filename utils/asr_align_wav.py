@@ -115,7 +115,9 @@ def align_wav(path: str, folder: Path, args: Namespace) -> None:
             argv += ["--subsampling-factor", str(args.subsampling_factor)]
         if args.align_config:
             argv += ["--config", args.align_config]
-        options = parse_options([AlignOptions], argv, prog="", config_files=True)
+        options = parse_options(
+            [AlignOptions], argv, prog="", config_files=True, strict_configs=False
+        )
         segments, words = align_recording(bundle, args.wav, options)
     base = Path(args.wav).stem
     write_segments(segments, base, folder / "aligned_segments")

@@ -30,8 +30,8 @@ lm_names() {
         lmtag=$(stem "${lm_config}")
         [ "${use_wordlm}" = false ] || lmtag+=_word${lm_vocabsize}
     fi
-    lmexpname=train_rnnlm_${backend}_${lmtag}
-    lm_text=data/local/lm_train
+    lmexpname=train_rnnlm_${backend}_${lmtag}$(lm_suffix)
+    lm_text=data/local/lm_train$(lm_suffix)
     lm_dict=${dict}
     lm_options=(--rnnlm "exp/${lmexpname}/rnnlm.model.best")
     if [ "${use_wordlm}" = true ]; then
@@ -40,6 +40,9 @@ lm_names() {
         lm_options=(--word-rnnlm "exp/${lmexpname}/rnnlm.model.best")
     fi
 }
+
+# A recipe may print what tells its models of other dictionaries apart, such as _bpe500.
+lm_suffix() { :; }
 
 # A recipe may print more sentences to train on than the transcripts are.
 lm_sentences() { :; }

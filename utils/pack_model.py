@@ -29,7 +29,7 @@ class PackOptions:
 
     outfile: str = option("model", "archive: x.zip or x.tar.gz; model: model.tar.gz")
     results: str = option("", "further files for results/, such as 'RESULTS.md'")
-    lm: str = option("", "language model of tokens (rnnlm.model.best)")
+    lm: str = option("", "language model, of tokens or of words (rnnlm.model.best)")
     dict: str = option("", "dictionary; only for people, model.json has the tokens")
     etc: str = option("", "further files for etc/")
     preprocess_conf: str = option("", "on-the-fly preprocessing of the training")
@@ -59,14 +59,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         more=positionals,
     )
     setup_logging(1)
-    from espnet.asr.pack import pack, with_preprocessing  # late: --help needs no torch
+    from espnet.asr import pack as archive  # late: --help needs no torch
 
     bundle, more = described(args)
+    if len(args.what) == 4:  # as ESPnet1: a language model must be named
+        bundle = replace(bundle, **archive.WITHOUT_LANGUAGE_MODEL)
+    bundle = archive.with_named_files(bundle)
+    if args.lm:
+        bundle = archive.with_language_model(bundle, args.lm)
     outfile = args.outfile
     if not outfile.endswith((".zip", ".tar.gz", ".tgz")):
         outfile += ".tar.gz"
-    bundle = with_preprocessing(bundle)
-    names = pack(bundle, outfile, more)
+    bundle = archive.with_preprocessing(bundle)
+    names = archive.pack(bundle, outfile, more)
     print(f"- Model files (in {outfile}, made by `pack_model.sh`)")
     for name in names:
         print(f"  - `{name}`")
@@ -78,17 +83,14 @@ def described(args: Namespace) -> tuple[Bundle, dict[str, Path]]:
     given = {key: getattr(args, key) for key in ABOUT_FEATURES if getattr(args, key)}
     if args.do_delta is not None:
         given["do_delta"] = args.do_delta
-    for key, value in (("rnnlm", args.lm), ("preprocess_conf", args.preprocess_conf)):
-        if value:
-            given[key] = value
+    if args.preprocess_conf:
+        given["preprocess_conf"] = args.preprocess_conf
     if len(args.what) == 4:
         train_conf, decode_conf, cmvn, model = args.what
         more[f"conf/{Path(train_conf).name}"] = Path(train_conf)
         given |= {"decode_config": decode_conf, "cmvn": cmvn, "model": model}
         found = find_bundle(model)
         known = read_bundle(found) if found else Bundle(model=model)
-        if not args.lm:  # as ESPnet1: one that is not named is not packed
-            known = replace(known, rnnlm=None, rnnlm_conf=None)
         bundle = replace(known, **given)
     elif len(args.what) == 1:
         bundle = bundle_of(args.what[0], given)

@@ -29,7 +29,8 @@ class RecogWavOptions:
 
     recog_model: str = option("", "weights, instead of those of --models")
     decode_config: str = option("", "options of asr_recog.py, likewise")
-    lang_model: str = option("", "language model, likewise")
+    lang_model: str = option("", "language model of tokens, likewise")
+    word_lang_model: str = option("", "language model of words, likewise")
     use_lang_model: bool = option(
         True, "decode with the language model, if there is one"
     )
@@ -94,6 +95,7 @@ def overrides(args: Namespace) -> dict[str, Any]:
 
     changed = changes(args, args.recog_model)
     given = {"decode_config": args.decode_config, "rnnlm": args.lang_model}
+    given["word_rnnlm"] = args.word_lang_model
     changed |= {key: value for key, value in given.items() if value}
     if args.segment_seconds is not None:
         changed["segment_seconds"] = args.segment_seconds

@@ -21,8 +21,8 @@ from espnet.nets.scorer_interface import BatchScorer
 from espnet.nets.scorers.lm import LMScorer
 from espnet.nets.scorers.ngram import NGRAM_SCORERS, load_ngram
 from espnet.nets.scorers.word_lm import LookAheadWordLM, MultiLevelLM
-from espnet.text.dictionary import Dictionary
-from espnet.train.weights import load_weights, read_weights
+from espnet.text.dictionary import SPACE, Dictionary
+from espnet.train.weights import check_finite, load_weights, read_weights
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 
@@ -129,6 +129,7 @@ def load_language_model(options: RecogOptions, name: str) -> LanguageModel:
     module = cast(torch.nn.Module, model)
     remedy = f"give the right {flag} or {flag}-conf"
     load_weights(module, weights, str(path), str(conf), remedy)
+    check_finite(module, str(path))
     module.eval()
     ids = args.get("char_list_dict") or {}
     return LanguageModel(f"{flag}: {path}", model, size, ids)
@@ -210,9 +211,14 @@ def word_scorer(
         tokens: a model of characters for the multi-level combination, or None.
 
     Raises:
-        UserError: the dictionary is missing, or the model cannot read words.
+        UserError: the dictionary is missing, or the model does not read words.
     """
     ids = word_ids(model, options.word_dict)
+    if SPACE in ids:
+        raise UserError(
+            f"{model.source}: is a model of characters, having the token {SPACE}; give "
+            "it as --rnnlm"
+        )
     reader = model.model.scorer()
     if not (model.model.recurrent and isinstance(reader, LMScorer)):
         raise UserError(

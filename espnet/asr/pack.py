@@ -29,9 +29,12 @@ from espnet.asr.bundle import (
     changed,
     read_bundle,
 )
+from espnet.asr.language import read_conf
 from espnet.asr.trained import load_trained_config
+from espnet.text.dictionary import SPACE
 from espnet.utils.errors import UserError
 from espnet.utils.files import atomic_write
+from espnet.utils.yaml_files import read_yaml
 
 MANIFEST = "manifest.json"
 BLOCK = 1 << 20  # bytes read at once
@@ -51,6 +54,9 @@ FOLDERS = {  # where the files of a key go, as ESPnet1's archives have it
     "word_dict": "wordlm",
     "ngram_model": "lm",
 }
+WITHOUT_LANGUAGE_MODEL = dict.fromkeys(
+    ("rnnlm", "rnnlm_conf", "word_rnnlm", "word_rnnlm_conf", "word_dict")
+)
 Copy = Callable[[str, Path], None]  # name in the archive, file on disk
 
 
@@ -107,6 +113,45 @@ def with_preprocessing(bundle: Bundle) -> Bundle:
     return replace(bundle, preprocess_conf=named)
 
 
+def with_named_files(bundle: Bundle) -> Bundle:
+    """The bundle with the files that its decoding config names, if it has none itself.
+
+    Raises:
+        UserError: that config cannot be read.
+    """
+    if not bundle.decode_config:
+        return bundle
+    content = read_yaml(bundle.decode_config).items()
+    named = {str(key).replace("-", "_"): value for key, value in content}
+    found: dict[str, Any] = {
+        key: str(named[key])
+        for key in (*WITHOUT_LANGUAGE_MODEL, "ngram_model", "preprocess_conf")
+        if named.get(key) and not getattr(bundle, key)
+    }
+    return replace(bundle, **found)
+
+
+def with_language_model(bundle: Bundle, path: str) -> Bundle:
+    """The bundle with this language model, of tokens or words, instead of its own.
+
+    Raises:
+        UserError: a model.json cannot be read.
+    """
+    conf = bundle.model_conf or Path(bundle.model).parent / "model.json"
+    key = "word_rnnlm" if _is_of_words(Path(path), Path(conf)) else "rnnlm"
+    changes: dict[str, Any] = {**WITHOUT_LANGUAGE_MODEL, key: path}
+    return replace(bundle, **changes)
+
+
+def _is_of_words(path: Path, model_conf: Path) -> bool:
+    """Whether a language model lacks the token ``<space>`` that the recogniser has."""
+    conf = path.parent / "model.json"
+    if not (conf.is_file() and model_conf.is_file()):
+        return False  # who wants to use them says what is missing
+    known = read_conf(conf, "--lm").get("char_list_dict") or {SPACE: 0}
+    return SPACE in load_trained_config(model_conf).char_list and SPACE not in known
+
+
 def _names(bundle: Bundle, more: Mapping[str, Path]) -> tuple[dict[str, Path], Bundle]:
     """The files by their names in the archive, and the bundle with those names."""
     for key in ("model", "rnnlm", "word_rnnlm"):
@@ -148,7 +193,8 @@ def _writer(path: Path, stream: IO[bytes]) -> Iterator[Copy]:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
             yield lambda name, file: archive.write(file, name)
     elif path.name.endswith((".tar.gz", ".tgz")):
-        with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        # rnnlm.model.best is a link, and unpack() refuses links
+        with tarfile.open(fileobj=stream, mode="w:gz", dereference=True) as archive:
             yield lambda name, file: archive.add(file, name)
     else:
         raise UserError(f"{path}: must end in .zip or .tar.gz")
@@ -303,6 +349,9 @@ def _foreign(path: Path, folder: Path, names: Sequence[str]) -> Path:
         path,
         "" if fbank else ", and 80 filter banks with pitch at 16 kHz are assumed",
     )
+    lm = the("rnnlm.model.best", "rnnlm*.best")
+    lm_key = "word_rnnlm" if lm and _is_of_words(folder / lm, conf) else "rnnlm"
+    language_model: dict[str, Any] = {lm_key: lm}
     bundle = Bundle(
         model=model,
         fbank_config=fbank or "fbank.conf",
@@ -311,7 +360,7 @@ def _foreign(path: Path, folder: Path, names: Sequence[str]) -> Path:
         preprocess_conf=the(PurePosixPath(preprocess).name) if preprocess else None,
         bpemodel=the("*bpe*.model", "*unigram*.model"),
         decode_config=the("decode*.yaml"),
-        rnnlm=the("rnnlm.model.best", "rnnlm*.best"),
+        **language_model,
     )
     bundle.save(folder / NAME)
     return folder / NAME

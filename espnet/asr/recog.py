@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from espnet.asr.confidence import spoken
 from espnet.asr.recog_options import RecogOptions
 from espnet.asr.recognizer import dimension_problem, load_recognizer
 from espnet.asr.words import TimedToken, words_of, write_ctm
@@ -61,6 +62,8 @@ def recognize(options: RecogOptions, search_options: SearchOptions) -> None:
         for utt, heard in zip(ids, recognizer.listen(ids, xs), strict=True):
             progress.next_utterance(utt)
             log_outcome(utt, heard.outcome, recognizer.search.weights)
+            if search_options.api == "v2":
+                log_as_v2(heard.outcome, config.char_list)
             nbest = heard.outcome.nbest[: search_options.nbest]
             results[utt] = result_entry(utts[utt], nbest, config.char_list)
             log_texts(results[utt])
@@ -174,6 +177,13 @@ def log_outcome(utt: str, outcome: Outcome, weights: Mapping[str, float]) -> Non
             utt,
             outcome.longest,
         )
+
+
+def log_as_v2(outcome: Outcome, char_list: Sequence[str]) -> None:
+    """Log the lines that only ESPnet1's v2 wrote; calculate_rtf.py can look for one."""
+    ids = spoken(outcome.nbest[0].yseq, len(char_list))
+    logging.info("decoder input length: %d", outcome.frames)
+    logging.info("best hypo: %s", "".join(char_list[i] for i in ids))
 
 
 def log_texts(result: Mapping[str, Any]) -> None:

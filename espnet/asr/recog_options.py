@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from espnet.utils.errors import UserError, one_of
 from espnet.utils.options import REQUIRED, option
 
-QUANTIZABLE = ("LSTMCell", "Linear")
+QUANTIZABLE = ("GRU", "GRUCell", "LSTM", "LSTMCell", "Linear")
 QUANTIZED_DTYPES = ("float16", "qint8")
 DTYPES = ("float16", "float32", "float64")
 STREAMING_MODES = ("window", "segment")
@@ -125,13 +125,14 @@ class RecogOptions:
     )
     quantize_config: list[str] = option(
         [],
-        "layers that are quantised, of LSTMCell and Linear; none given: Linear",
+        "classes of torch.nn that are quantised, of Linear, LSTM, GRU, LSTMCell and "
+        "GRUCell; none given: Linear",
         several=True,
     )
     quantize_dtype: str = option(
         "qint8",
-        "weights of quantised layers; qint8: a quarter of the memory, int8 products; "
-        "float16: half the memory, float32 products",
+        "weights of quantised layers; qint8: a quarter of the memory, int8 products "
+        "(LSTM and GRU: float32); float16: half the memory, float32 products",
         choices=QUANTIZED_DTYPES,
     )
     quantize_asr_model: bool = option(

@@ -14,6 +14,7 @@ from espnet.data.audio_blocks import AudioBlocks
 from espnet.utils.errors import UserError
 
 NAME = "standard input"
+EMPTY = f"{NAME}: holds no samples; pipe audio in, < audio.wav"
 PIECE = 0.1  # seconds that are read at once, at most
 OPEN_ENDED = (0, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF)  # sizes in the headers of pipes
 PCM, EXTENSIBLE = 1, 0xFFFE
@@ -50,7 +51,7 @@ class LiveAudio:
         self.left: int | None = None  # bytes to come; None: not known
         self.first = source.read(12)
         if len(self.first) < 2:
-            raise UserError(f"{NAME}: holds no samples; pipe audio in, < audio.wav")
+            raise UserError(EMPTY)
         self._look_at()
         self.converter = audio.converter(self.rate, self.channels, NAME)
 
@@ -66,6 +67,8 @@ class LiveAudio:
             whole = len(data) // width * width
             rest = data[whole:]
             count += whole // width
+            if last and not count:
+                raise UserError(EMPTY)
             samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self.channels)
             if self.realtime:
                 time.sleep(max(0.0, begin + count / self.rate - time.perf_counter()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet.nets.asr_interface import ASRInterface
-from espnet.train.weights import load_weights, read_weights
+from espnet.train.weights import check_finite, load_weights, read_weights
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
 
@@ -94,6 +94,7 @@ def load_trained_model(
     model = build_trained(config, conf)
     remedy = "give the right --model or --model-conf"
     load_weights(model, weights, str(path), str(conf), remedy)
+    check_finite(model, str(path))
     return model.eval(), config
 
 

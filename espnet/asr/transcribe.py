@@ -339,4 +339,9 @@ def decoding_options(
     names = {field.name for field in dataclasses.fields(RecogOptions)}
     files = {k: v for k, v in dataclasses.asdict(bundle).items() if k in names and v}
     chosen = {**values, **files, **given}
+    if not chosen["multi_level_lm"]:  # what is told last replaces the other kind
+        for told in ({**files, **given}, given):
+            for own, other in (("rnnlm", "word_rnnlm"), ("word_rnnlm", "rnnlm")):
+                if told.get(own) and other not in told:
+                    chosen[other] = None
     return read_config(RecogOptions, chosen), read_config(SearchOptions, chosen)

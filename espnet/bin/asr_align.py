@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="asr_align.py",
         description="Find the segments of a text in recordings, by CTC segmentation.",
         config_files=True,
+        strict_configs=False,  # as ESPnet1, whose scripts gave it decoding configs
     )
     setup_logging(args.verbose)
     from espnet.asr.align_corpus import align_corpus  # late: --help needs no torch

@@ -83,7 +83,8 @@ def cached_text(path: str, dictionary: Dictionary, folder: str) -> Text:
     """:func:`read_text`, or what it gave before, from ``<folder>/<name>.h5``.
 
     A cache that was made of another version of the text, or with another dictionary, is
-    made anew; one of ESPnet1, which does not say, is believed.
+    made anew; one of ESPnet1, which does not say, is believed if its ids can be those
+    of the dictionary.
 
     Raises:
         UserError: h5py is not installed, or the cache is damaged.
@@ -95,7 +96,9 @@ def cached_text(path: str, dictionary: Dictionary, folder: str) -> Text:
         try:
             with reading(place) as cache:
                 if cache.attrs.get("origin", origin) == origin:
-                    return _from_cache(path, cache)
+                    text = _from_cache(path, cache)
+                    if len(text.ids) and text.ids.max() < dictionary.odim - 1:
+                        return text
         except (UserError, OSError, KeyError) as error:
             raise UserError(
                 f"{place}: is no cache of a text ({error}); delete it"
@@ -121,7 +124,8 @@ def _origin(path: str, dictionary: Dictionary) -> str:
 
 def _from_cache(path: str, cache: Any) -> Text:
     sentences = cache["data"]
-    ids = np.concatenate([np.asarray(s, dtype=np.int32) for s in sentences])
+    parts = [np.asarray(s, dtype=np.int32) for s in sentences]
+    ids = np.concatenate([np.empty(0, np.int32), *parts])
     ends = np.cumsum([len(s) for s in sentences], dtype=np.int64)
     return Text(path, ids, ends, int(cache["n_oovs"][()]))
 

@@ -23,6 +23,7 @@ from espnet.nets.scorer_interface import (
 )
 from espnet.nets.scorers.single import SingleScorer
 from espnet.nets.search_rules import RULES, SearchRules
+from espnet.utils.errors import UserError
 
 PREBEAM_RATIO = 1.5  # candidates that partial scorers see, per hypothesis of the beam
 END_LENGTHS = 3  # end detection: so many lengths in a row ...
@@ -100,10 +101,18 @@ class BeamSearch:
         Args:
             memory: encoder output (B, T, E).
             lengths: valid frames (B,), each 1 or more.
+
+        Raises:
+            UserError: a scorer gives nan.
         """
         ratio = self.minlenratio
         outcomes = self._search(memory, lengths, ratio)
         while empty := [b for b, outcome in enumerate(outcomes) if not outcome.nbest]:
+            if ratio == 0.0:  # then all that goes on ends at the limit
+                raise UserError(
+                    f"no hypothesis has a score: of {', '.join(self.names)}, one gives "
+                    "nan; are its weights finite?"
+                )
             lower = max(0.0, ratio - 0.1)
             logging.warning(
                 "no hypothesis of %d tokens or more ended; searching again with "

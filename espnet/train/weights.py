@@ -176,6 +176,24 @@ def load_weights(
     raise DataError(f"{source}: {line}" for line in lines)
 
 
+def check_finite(model: nn.Module, source: str) -> None:
+    """Refuse a model that cannot be used, as a training that diverged leaves it.
+
+    Args:
+        model: with its weights.
+        source: where they come from, for messages.
+
+    Raises:
+        UserError: parameters hold nan or infinite numbers.
+    """
+    bad = [name for name, p in model.named_parameters() if not p.isfinite().all()]
+    if bad:
+        raise UserError(
+            f"{source}: {len(bad)} parameters hold nan or infinite numbers, '{bad[0]}' "
+            "is the first; its training diverged, take weights of an earlier epoch"
+        )
+
+
 def _likely_cause(
     missing: list[str], unexpected: list[str], shapes: Shapes, common: Iterable[str]
 ) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import re
 import sys
 import typing
@@ -134,6 +135,7 @@ class OptionParser(configargparse.ArgumentParser):
         )
         self._config_file_parser = _YamlOptions(self)
         self.elsewhere: dict[str, str] = {}  # names of other options -> whose they are
+        self.level = logging.DEBUG  # of messages about keys that are ignored
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2, the status of a usage error."""
@@ -183,9 +185,8 @@ class OptionParser(configargparse.ArgumentParser):
         """Like argparse's, after each flag has got its full spelling."""
         if args is not None:
             args = [self._full_spelling(arg) for arg in args]
-        parsed: tuple[Namespace, list[str]]
         parsed = super().parse_known_args(args, *rest, **kwargs)
-        return parsed
+        return typing.cast(tuple[Namespace, list[str]], parsed)
 
     def _full_spelling(self, arg: str) -> str:
         if not arg.startswith("--") or arg == "--":
@@ -226,9 +227,11 @@ class _YamlOptions(configargparse.ConfigFileParser):
             action = self.parser.find(key)
         except ValueError as error:
             raise UsageError(f"{file}: {error}") from None
-        strict = not self.parser._ignore_unknown_config_file_keys
-        if action is None and strict:
-            raise UsageError(f"{file}: unknown key '{key}'{self.parser.hint(key)}")
+        if action is None:
+            problem = f"{file}: unknown key '{key}'{self.parser.hint(key)}"
+            if not self.parser._ignore_unknown_config_file_keys:
+                raise UsageError(problem)
+            logging.log(self.parser.level, "%s; it is not used", problem)
         return action
 
     def _text(
@@ -327,6 +330,7 @@ def parse_options(
     prog: str,
     description: str = "",
     config_files: bool = False,
+    strict_configs: bool = True,
     more: Callable[[OptionParser, Namespace], None] | None = None,
 ) -> Namespace:
     """Parse a command line (and YAML configs) into a Namespace of option values.
@@ -336,6 +340,7 @@ def parse_options(
         argv: the arguments; None for those of the process.
         prog: the command's name in messages.
         config_files: offer ``--config``, ``--config2``, ``--config3``.
+        strict_configs: unknown keys in these are errors; otherwise warnings.
         more: adds the options that depend on the values of others (the model's own,
             once ``--model-module`` is known); gets the parser and a first, lenient
             parse.
@@ -354,7 +359,8 @@ def parse_options(
             add_options(parser, config)
         return parser
 
-    parser = build()
+    parser = build(ignore_unknown_config_file_keys=not strict_configs)
+    parser.level = logging.WARNING
     if more is not None:
         first = build(add_help=False, ignore_unknown_config_file_keys=True)
         for action in first._actions:

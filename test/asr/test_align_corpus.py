@@ -214,7 +214,8 @@ def call(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
 def test_the_command(tmp_path: Path) -> None:
     model = write_data(tmp_path, {"r": "ab ca"})
     (tmp_path / "text").write_text("r_1 ab\nr_2 ca\n")
-    (tmp_path / "align.yaml").write_text("scoring-length: 5\ngratis-blank: 1\n")
+    config = "scoring-length: 5\ngratis-blank: 1\nbeam-size: 20\nscoring-size: 1\n"
+    (tmp_path / "align.yaml").write_text(config)
     done = call(
         tmp_path,
         *("--config", "align.yaml", "--data-json", "data.json", "--utt-text", "text"),
@@ -222,6 +223,8 @@ def test_the_command(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "(1/1) Aligning r" in done.stderr
+    assert "align.yaml: unknown key 'beam-size'; it is not used" in done.stderr
+    assert "'scoring-size' (did you mean 'scoring-length'?); it is" in done.stderr
     lines = (tmp_path / "out" / "aligned_segments").read_text().splitlines()
     name, recording, start, end, score = lines[1].split()
     assert (name, recording) == ("r_2", "r")

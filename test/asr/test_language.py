@@ -266,6 +266,17 @@ def test_weights_that_do_not_fit(data: Path) -> None:
         decode(data, V1, rnnlm="transformer")
 
 
+def test_weights_that_are_not_finite(data: Path) -> None:
+    """The word model's made the search go round for ever."""
+    for kind in ("rnnlm", "word_rnnlm"):
+        path = data / ("default" if kind == "rnnlm" else "word") / "rnnlm.model.best"
+        weights = torch.load(path, weights_only=True)
+        weights["predictor.lo.bias"].fill_(float("nan"))
+        torch.save(weights, path)
+        with pytest.raises(UserError, match="'predictor.lo.bias' is the first; its tr"):
+            decode(data, V1, **{kind: path})
+
+
 def test_word_model_without_its_dictionary(
     data: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -295,6 +306,8 @@ def test_models_that_cannot_read_words(data: Path) -> None:
         UserError, match="TransformerLM cannot be a model of words, onl"
     ):
         decode(data, V1, word_rnnlm="word")
+    with pytest.raises(UserError, match="a model of characters.*give it as --rnnlm"):
+        decode(data, V1, word_rnnlm="default")
 
 
 @pytest.mark.gpu

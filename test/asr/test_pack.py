@@ -12,14 +12,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tone_recogniser import RATE, whistle, write_recogniser
+from tiny_language import write_lm
+from tone_recogniser import RATE, TOKENS, whistle, write_recogniser
 
 from espnet.asr import load
-from espnet.asr.bundle import Bundle, read_bundle
-from espnet.asr.pack import MANIFEST, pack, unpack, with_preprocessing
+from espnet.asr.bundle import NAME, Bundle, read_bundle
+from espnet.asr.pack import (
+    MANIFEST,
+    pack,
+    unpack,
+    with_language_model,
+    with_named_files,
+    with_preprocessing,
+)
+from espnet.lm.kneser_ney import train_kneser_ney
+from espnet.nets.beam_search import BeamSearch
 from espnet.utils.errors import UserError
 
 KINDS = ["model.zip", "model.tar.gz"]
+WORDS = ["<blank>", "<unk>", "a", "ab", "c", "<eos>"]
 
 
 @pytest.fixture
@@ -207,9 +218,10 @@ def test_an_archive_of_espnet1_has_its_preprocessing(
     assert load(path, **given).transcribe(whistle("ab"), RATE).text == "ab"
 
 
-def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", KINDS)
+def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    """rnnlm.model.best is a link, as training leaves it."""
     import torch
-    from tone_recogniser import TOKENS
 
     from espnet.nets.pytorch_backend.lm.default import DefaultRNNLM
 
@@ -219,13 +231,14 @@ def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path) -> None:
     folder.mkdir()
     args = {**sizes, "char_list_dict": {t: i for i, t in enumerate(TOKENS)}}
     model = DefaultRNNLM(len(TOKENS), Namespace(**args))
-    torch.save(model.state_dict(), folder / "rnnlm.model.best")
+    torch.save(model.state_dict(), folder / "rnnlm.model.1")
+    (folder / "rnnlm.model.best").symlink_to("rnnlm.model.1")
     (folder / "model.json").write_text(json.dumps(args))
     with_lm = replace(bundle, rnnlm=str(folder / "rnnlm.model.best"))
-    names = pack(with_lm, tmp_path / "m.zip")
+    names = pack(with_lm, tmp_path / name)
     assert {"lm/rnnlm.model.best", "lm/model.json"} <= set(names)
     shutil.rmtree(tmp_path / "exp")
-    recogniser = load(tmp_path / "m.zip", lm_weight=0.2)
+    recogniser = load(tmp_path / name, lm_weight=0.2)
     assert "lm" in recogniser.recognizer.search.weights
     assert recogniser.transcribe(whistle("ab c"), RATE).text == "ab c"
     other = tmp_path / "other"  # another size: its own model.json describes it
@@ -234,7 +247,59 @@ def test_a_language_model_goes_along(bundle: Bundle, tmp_path: Path) -> None:
     model = DefaultRNNLM(len(TOKENS), Namespace(**args))
     torch.save(model.state_dict(), other / "rnnlm.model.best")
     (other / "model.json").write_text(json.dumps(args))
-    changed = load(tmp_path / "m.zip", rnnlm=other / "rnnlm.model.best")
+    changed = load(tmp_path / name, rnnlm=other / "rnnlm.model.best")
     assert changed.transcribe(whistle("ab c"), RATE).text == "ab c"
-    plain = load(tmp_path / "m.zip", rnnlm=None)
+    plain = load(tmp_path / name, rnnlm=None)
     assert "lm" not in plain.recognizer.search.weights
+
+
+def test_files_of_the_decoding_config_go_along(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives are complete, wherever they are used."""
+    train_kneser_ney([list("abc"), list("cab")], 2).write_arpa(tmp_path / "lm.arpa")
+    letters = write_lm(tmp_path / "letters", "default", TOKENS)
+    words = write_lm(tmp_path / "words", "default", WORDS)
+    config = Path(bundle.decode_config or "")
+    text = f"{config.read_text()}ngram-model: lm.arpa\nrnnlm: {letters}\n"
+    config.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    found = with_named_files(bundle)
+    assert (found.ngram_model, found.rnnlm) == ("lm.arpa", str(letters))
+    assert with_named_files(replace(bundle, decode_config=None)).rnnlm is None
+    for name, packed, kind in (
+        ("m.zip", found, "LMScorer"),
+        ("w.zip", with_language_model(found, str(words)), "LookAheadWordLM"),
+    ):
+        monkeypatch.chdir(tmp_path)
+        pack(packed, name)
+        monkeypatch.chdir("/")
+        search = load(tmp_path / name).recognizer.search
+        assert isinstance(search, BeamSearch) and "ngram" in search.weights
+        assert type(search.full["lm"]).__name__ == kind
+
+
+def test_models_of_words_and_of_tokens_replace_each_other(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    """They are told by ``<space>``; together they are for --multi-level-lm only."""
+    letters = str(write_lm(tmp_path / "letters", "default", TOKENS))
+    words = str(write_lm(tmp_path / "words", "default", WORDS))
+    with_letters = with_language_model(bundle, letters)
+    with_words = with_language_model(with_letters, words)
+    assert (with_letters.rnnlm, with_letters.word_rnnlm) == (letters, None)
+    assert (with_words.rnnlm, with_words.word_rnnlm) == (None, words)
+    pack(with_words, tmp_path / "m.zip")
+    for given, kind in (
+        ({}, "LookAheadWordLM"),
+        ({"rnnlm": letters}, "LMScorer"),
+        ({"rnnlm": letters, "multi_level_lm": True}, "MultiLevelLM"),
+    ):
+        search = load(tmp_path / "m.zip", **given).recognizer.search
+        assert isinstance(search, BeamSearch)
+        assert type(search.full["lm"]).__name__ == kind
+    content = members(tmp_path / "m.zip")  # as one of ESPnet1, which has no manifest
+    content = {k: v for k, v in content.items() if k not in (MANIFEST, NAME)}
+    rewrite(tmp_path / "old.tar.gz", content)
+    found = read_bundle(unpack(tmp_path / "old.tar.gz", tmp_path / "out"))
+    assert found.rnnlm is None and found.word_rnnlm

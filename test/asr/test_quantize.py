@@ -49,12 +49,14 @@ def test_scores_change_a_little(
 ) -> None:
     lm = ("--rnnlm", str(data / "lm/rnnlm.model.best"))
     exact = scores(decode(data, *lm))
-    layers = ("--quantize-config", "Linear", "LSTMCell", "--quantize-dtype", dtype)
+    names = ("Linear", "LSTM", "LSTMCell")
+    layers = ("--quantize-config", *names, "--quantize-dtype", dtype)
     for which in ("asr", "lm"):
         capfd.readouterr()
         found = decode(data, *lm, *layers, f"--quantize-{which}-model")
         assert (
-            f"layers (LSTMCell, Linear) quantised to {dtype}" in capfd.readouterr()[1]
+            f"layers (LSTM, LSTMCell, Linear) quantised to {dtype}"
+            in capfd.readouterr()[1]
         )
         assert found != decode(data, *lm)
         assert scores(found) == pytest.approx(exact, rel=0.02)
@@ -68,7 +70,7 @@ def test_false_means_false(data: Path, capfd: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--quantize-config", "Conv1d"), "'Conv1d' is none of LSTMCell, Linear"),
+        (("--quantize-config", "Conv1d"), "'Conv1d' is none of GRU, GRUCell, LSTM,"),
         (("--quantize-asr-model", "--ngpu", "1"), "run on the CPU only; use --ngpu 0"),
         (("--quantize-asr-model", "--dtype", "float64"), "needs --dtype float32, not"),
         (("--quantize-lm-model",), "there is no language model; name it with --rnnlm"),

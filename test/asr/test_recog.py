@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +213,22 @@ def test_log(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     ):
         assert words.count(word) == 7, word
     assert any(line.endswith("for decoder") and " * 0.7 = " in line for line in lines)
+    assert not any(line.startswith("best hypo") for line in lines)
     assert lines[-1].startswith("7/7 utterances done in 0:00:0")
     assert "real-time factor" in lines[-1] and lines[-1].endswith("0:00:00 left")
+
+
+def test_log_of_v2(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        decode(data, replace(HYBRID, api="v2"))
+    lines = [record.getMessage().partition(": ") for record in caplog.records]
+    said = [
+        text.removesuffix("<eos>") for key, _, text in lines if key == "prediction "
+    ]
+    raw = [text for key, _, text in lines if key == "best hypo"]
+    assert [text.replace("<space>", " ") for text in raw] == said and len(said) == 7
+    frames = [text for key, _, text in lines if key == "decoder input length"]
+    assert frames == [text for key, _, text in lines if key == "input lengths"]
 
 
 def test_progress(caplog: pytest.LogCaptureFixture) -> None:
@@ -312,10 +328,20 @@ def test_an_utterance_that_an_encoder_refuses_is_named(
             decode(data, batchsize=batchsize)
 
 
-def test_weights_that_are_not_finite(data: Path) -> None:
+@pytest.mark.parametrize("name", ["enc.enc.0.bt0.bias", "dec.output.weight"])
+def test_weights_that_are_not_finite(data: Path, name: str) -> None:
     weights = torch.load(data / "model.loss.best", weights_only=True)
-    weights["enc.enc.0.bt0.bias"][0] = float("nan")
+    weights[name][0] = float("nan")
     torch.save(weights, data / "model.loss.best")
+    with pytest.raises(UserError, match=f"1 parameters hold nan .*'{name}' is the fir"):
+        decode(data)
+
+
+def test_encoder_output_that_is_not_finite(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = torch.full((1, 4, 5), math.nan), torch.tensor([4])
+    monkeypatch.setattr(E2E, "encode_list", lambda self, xs: encoded)
     with pytest.raises(UserError, match="utterance 'utt00'.*output is not finite"):
         decode(data)
 

@@ -110,6 +110,7 @@ def test_a_cut_off_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
     [
         (b"", "holds no samples; pipe audio in"),
         (b"a", "holds no samples"),
+        (wav(SAMPLES[:0]), "holds no samples; pipe audio in"),
         (b"fLaC" + bytes(100), "is FLAC; only wav and raw 16-bit samples"),
         (b"OggS" + bytes(100), "is Ogg"),
         (wav(SAMPLES)[:30], "ends before its samples"),

@@ -121,6 +121,15 @@ def test_cache(path: Path) -> None:
         assert (cache["n_tokens"][()], cache["n_oovs"][()]) == (10, 1)
     larger = Dictionary(["<unk>", "a", "b", "c", "z"])
     assert cached_text(str(path), larger, str(folder)).oovs == 0
+    for ids in ([[2, 99], [3]], []):  # of ESPnet1, for another dictionary; no sentence
+        with h5py.File(folder / "train.txt.h5", "w") as cache:
+            kind = h5py.vlen_dtype("int32")
+            data = cache.create_dataset("data", (len(ids),), dtype=kind)
+            for number, sentence in enumerate(ids):
+                data[number] = sentence
+            cache["n_oovs"] = 0
+        text = cached_text(str(path), DICTIONARY, str(folder))
+        assert text.ids.tolist() == plain.ids.tolist()
     (folder / "train.txt.h5").write_text("x")
     with pytest.raises(UserError, match="is no cache of a text .* delete it"):
         cached_text(str(path), DICTIONARY, str(folder))

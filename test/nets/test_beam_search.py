@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
@@ -456,6 +457,13 @@ def test_shorter_minimum_if_nothing_ends(caplog: pytest.LogCaptureFixture) -> No
         outcomes = make_search({"decoder": Bigram(1)}, V, options)(hs, lengths)
     assert all(outcome.nbest for outcome in outcomes)
     assert "searching again with minlenratio 0.80 instead of 0.90" in caplog.text
+
+
+def test_a_scorer_of_nan_does_not_search_for_ever() -> None:
+    scorers = {"decoder": Bigram(1), "lm": SingleBigram(Bigram(2), final=math.nan)}
+    options = SearchOptions(beam_size=2, maxlenratio=0.4, lm_weight=0.5)
+    with pytest.raises(UserError, match="of decoder, lm, one gives nan"):
+        make_search(scorers, V, options)(*memory())
 
 
 def test_equal_scores_go_to_the_lower_token() -> None:

@@ -229,6 +229,9 @@ def test_kenlm_is_used_if_it_is_there(
             if "bad" in path:
                 raise OSError("no model")
 
+        def __contains__(self, word: str) -> bool:
+            return word in model.words
+
         def BeginSentenceWrite(self, state: State) -> None:
             state.context = model.start()
 
@@ -255,6 +258,13 @@ def test_kenlm_is_used_if_it_is_there(
     (arpa.parent / "bad.arpa").write_text(changed("ngram 2=4", "ngram 3=4"))
     with pytest.raises(DataError, match="bad.arpa:4: unknown order"):
         load_ngram(arpa.parent / "bad.arpa", CHARS)
+
+
+def test_a_model_of_other_tokens(arpa: Path) -> None:
+    """One token in common is enough: a small text does not have them all."""
+    load_ngram(arpa, ["<blank>", "<unk>", "x", "a", "<eos>"])
+    with pytest.raises(UserError, match="another vocabulary: .* tokens .x, y, ..."):
+        load_ngram(arpa, ["<blank>", "<unk>", "x", "y", "<eos>"])
 
 
 def test_equal_to_kenlm(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,14 +15,18 @@ from espnet.nets.asr_interface import ASRInterface
 from espnet.nets.pytorch_backend.quantization import (
     PRODUCTS,
     Int8Product,
+    QuantizedGRUCell,
+    QuantizedLayers,
     QuantizedLinear,
     QuantizedLSTMCell,
     quantize,
 )
+from espnet.nets.pytorch_backend.rnn.recurrent import run_rnn
 from espnet.nets.scorer_interface import BatchScorer
 from espnet.nets.search_options import SearchOptions
 
-ALL = ("Linear", "LSTMCell")
+ALL = ("Linear", "LSTM", "LSTMCell", "GRU", "GRUCell")
+KINDS = (nn.Linear, nn.LSTM, nn.LSTMCell, nn.GRU, nn.GRUCell)
 SHAPES = [(1, 24, 40), (10, 256, 33), (80, 7, 5)]
 ERRORS = {"qint8": 0.02, "float16": 1e-3}
 
@@ -82,6 +86,40 @@ def test_cells_are_nearly_the_same(dtype: str) -> None:
     assert relative_error(small.weight_hh, cell.weight_hh) < ERRORS[dtype]
 
 
+@pytest.mark.parametrize("dtype", PRODUCTS)
+def test_gru_cells_are_nearly_the_same(dtype: str) -> None:
+    torch.manual_seed(0)
+    cell = nn.GRUCell(5, 7)
+    small = QuantizedGRUCell(cell, PRODUCTS[dtype])
+    xs, state = torch.randn(4, 5), torch.randn(4, 7)
+    assert relative_error(small(xs, state), cell(xs, state)) < ERRORS[dtype]
+    assert relative_error(small.weight_ih, cell.weight_ih) < ERRORS[dtype]
+    assert relative_error(small.weight_hh, cell.weight_hh) < ERRORS[dtype]
+
+
+@pytest.mark.parametrize("dtype", PRODUCTS)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_layers_are_nearly_the_same(
+    kind: type[nn.LSTM] | type[nn.GRU], bidirectional: bool, dtype: str
+) -> None:
+    """In one call, in two with the state carried, and in padded batches."""
+    torch.manual_seed(0)
+    layers = kind(5, 7, 2, batch_first=True, bidirectional=bidirectional).eval()
+    small = QuantizedLayers(layers, PRODUCTS[dtype])
+    xs = torch.randn(3, 9, 5)
+    ys, state = layers(xs)
+    assert relative_error(small(xs)[0], ys) < ERRORS[dtype]
+    again = small(xs, small(xs)[1])[0]
+    assert relative_error(again, layers(xs, state)[0]) < ERRORS[dtype]
+    lengths = torch.tensor([9, 4, 6])
+    expected = run_rnn(layers, xs, lengths)[1, :4]
+    found = run_rnn(cast(nn.LSTM, small), xs, lengths)[1, :4]
+    assert relative_error(found, expected) < ERRORS[dtype]
+    kept = [p.weight.dtype for p in small.products.values()]
+    assert set(kept) == {torch.int8 if dtype == "qint8" else torch.float16}
+
+
 def recognized(model: ASRInterface, xs: list[Tensor]) -> list[list[dict[str, Any]]]:
     weight = 0.3 if "ctc" in model.scorers() else 0.0
     options = SearchOptions(beam_size=3, nbest=3, maxlenratio=0.5, ctc_weight=weight)
@@ -95,9 +133,9 @@ def test_every_recogniser(name: str) -> None:
     padded, lengths, _ = batch()
     xs = [x[:length] for x, length in zip(padded, lengths, strict=True)]
     before = recognized(model, xs)
-    layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.LSTMCell)]
+    layers = [m for m in model.modules() if isinstance(m, KINDS)]
     assert quantize(model, ALL, "qint8") == len(layers) > 0
-    assert not any(isinstance(m, nn.Linear | nn.LSTMCell) for m in model.modules())
+    assert not any(isinstance(m, KINDS) for m in model.modules())
     together = recognized(model, xs)
     for x, nbest, float_nbest in zip(xs, together, before, strict=True):
         assert nbest[0]["score"] == pytest.approx(float_nbest[0]["score"], rel=0.05)

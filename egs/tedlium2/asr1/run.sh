@@ -28,6 +28,7 @@ data_prep() {
     found=$(corpus) # alone, so that its failure counts
     data_prep.py "${found}" data
 }
+lm_suffix() { echo "_${bpemode}${nbpe}"; }
 lm_sentences() { cat data/local/lm_sentences.txt; }
 
 main "$@"

@@ -8,6 +8,8 @@ utterances decoded together give what they give alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import cached_property
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -33,9 +35,13 @@ class Int8Product:
         self.weight = (weight / self.scale[:, None]).round().to(torch.int8)
         self.bias = self.scale.new_zeros(len(weight)) if bias is None else bias.detach()
         self.zeros = torch.zeros(len(weight), dtype=torch.int32)
-        self.blocks = None
+
+    @cached_property
+    def blocks(self) -> Tensor | None:
+        """The weights as oneDNN wants them, once they are used; None without it."""
         if torch.backends.mkldnn.is_available() and hasattr(torch.ops, "onednn"):
-            self.blocks = torch.ops.onednn.qlinear_prepack(self.weight, None)
+            return cast(Tensor, torch.ops.onednn.qlinear_prepack(self.weight, None))
+        return None
 
     def floats(self) -> Tensor:
         """The weights (E, D) that the levels stand for."""
@@ -148,7 +154,105 @@ class QuantizedLSTMCell(nn.Module):
         return o.sigmoid() * c.tanh(), c
 
 
+class QuantizedGRUCell(nn.Module):
+    """A GRU cell whose two products are of few bits.
+
+    Args:
+        cell: its model.
+        kind: of the products.
+
+    Attributes:
+        hidden_size: E.
+    """
+
+    def __init__(self, cell: nn.GRUCell, kind: Product) -> None:
+        super().__init__()
+        self.hidden_size = cell.hidden_size
+        self.bias_ih, self.bias_hh = cell.bias_ih, cell.bias_hh
+        self.of_inputs = kind(cell.weight_ih, cell.bias_ih if cell.bias else None)
+        self.of_state = kind(cell.weight_hh, cell.bias_hh if cell.bias else None)
+
+    @property
+    def weight_ih(self) -> Tensor:
+        """As floats (3 E, D)."""
+        return self.of_inputs.floats()
+
+    @property
+    def weight_hh(self) -> Tensor:
+        """As floats (3 E, E)."""
+        return self.of_state.floats()
+
+    def forward(self, xs: Tensor, z: Tensor) -> Tensor:
+        """Inputs (N, D), output (N, E) -> the next output."""
+        inputs = self.of_inputs(xs).chunk(3, 1)
+        hidden = self.of_state(z).chunk(3, 1)
+        reset, update = ((inputs[k] + hidden[k]).sigmoid() for k in (0, 1))
+        new = (inputs[2] + reset * hidden[2]).tanh()
+        return torch.lerp(new, z, update)
+
+
+class QuantizedLayers(nn.Module):
+    """LSTM or GRU layers that keep their weights in few bits.
+
+    All frames go through a layer in one call of torch, which wants floats: they are
+    made for the call, so that this saves memory, not time.
+
+    Args:
+        layers: their model, with biases.
+        kind: of the product that keeps the weights.
+
+    Attributes: those of ``nn.LSTM`` and ``nn.GRU`` of these names.
+    """
+
+    def __init__(self, layers: nn.LSTM | nn.GRU, kind: Product) -> None:
+        super().__init__()
+        self.mode, self.batch_first = layers.mode, layers.batch_first
+        self.hidden_size, self.num_layers = layers.hidden_size, layers.num_layers
+        self.bidirectional, self.dropout = layers.bidirectional, layers.dropout
+        self.products = {}
+        for name, value in layers.named_parameters():
+            if name.startswith("weight_"):
+                self.products[name] = kind(value, None)
+            else:
+                setattr(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Weights as floats, by the names that they have in torch's layers."""
+        products = self.__dict__.get("products", {})
+        return (
+            products[name].floats() if name in products else super().__getattr__(name)
+        )
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """Weights and biases of each layer and direction."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        ends = ("", "_reverse")[: 1 + self.bidirectional]
+        return [
+            [getattr(self, f"{name}_l{layer}{end}") for name in names]
+            for layer in range(self.num_layers)
+            for end in ends
+        ]
+
+    def forward(self, xs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """As ``nn.LSTM`` and ``nn.GRU``, of padded tensors."""
+        is_lstm = self.mode == "LSTM"
+        if state is None:
+            rows = xs.shape[0] if self.batch_first else xs.shape[1]
+            directions = self.num_layers * (1 + self.bidirectional)
+            zeros = xs.new_zeros(directions, rows, self.hidden_size)
+            state = (zeros, zeros) if is_lstm else zeros
+        weights = [weight for group in self.all_weights for weight in group]
+        how = (True, self.num_layers, 0.0, False, self.bidirectional, self.batch_first)
+        run = torch.lstm if is_lstm else torch.gru
+        ys, *after = run(xs, state, weights, *how)
+        return ys, tuple(after) if is_lstm else after[0]
+
+
 QUANTIZED: dict[str, tuple[tuple[type[nn.Module], ...], Callable[..., nn.Module]]] = {
+    "GRU": ((nn.GRU,), QuantizedLayers),
+    "GRUCell": ((nn.GRUCell,), QuantizedGRUCell),
+    "LSTM": ((nn.LSTM,), QuantizedLayers),
     "LSTMCell": ((nn.LSTMCell,), QuantizedLSTMCell),
     "Linear": ((Linear, nn.Linear), QuantizedLinear),
 }

@@ -6,7 +6,7 @@ them, so that ``--ngram-weight`` means the same.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Container, Hashable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,10 +43,15 @@ class ArpaNgram:
     Args:
         path: the file.
         words: the text of each token (V).
+
+    Raises:
+        UserError: the file cannot be read, or knows none of the tokens.
+        DataError: it is not a good ARPA file.
     """
 
     def __init__(self, path: str | Path, words: Sequence[str]) -> None:
         self.model = read_arpa(path)
+        check_words(path, words, self.model.words)
         unknown = self.model.words[UNKNOWN]
         self.numbers = [self.model.words.get(word, unknown) for word in words]
 
@@ -72,7 +77,7 @@ class KenlmNgram:
         words: the text of each token (V).
 
     Raises:
-        UserError: kenlm refuses the file.
+        UserError: kenlm refuses the file, or it knows none of the tokens.
         DataError: because it is not a good ARPA file.
     """
 
@@ -83,6 +88,7 @@ class KenlmNgram:
             if not is_binary(path):
                 read_arpa(path)  # says what is wrong, with the line
             raise UserError(f"{path}: kenlm cannot read it: {error}") from None
+        check_words(path, words, self.model)
         self.new_state = kenlm.State
         self.words = list(words)
 
@@ -114,7 +120,7 @@ def load_ngram(path: str | Path, char_list: Sequence[str]) -> NgramModel:
         char_list: the tokens; the last one is the end symbol, ``</s>`` in the file.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or knows none of the tokens.
         DataError: it is not a good ARPA file.
     """
     words = [*char_list[:-1], END]
@@ -129,6 +135,26 @@ def load_ngram(path: str | Path, char_list: Sequence[str]) -> NgramModel:
             ) from None
         return ArpaNgram(path, words)
     return KenlmNgram(kenlm, path, words)
+
+
+def check_words(path: str | Path, words: Sequence[str], known: Container[str]) -> None:
+    """Refuse a model that was not made of the recogniser's tokens.
+
+    Args:
+        path: its file.
+        words: the text of each token (V): blank, others, end symbol.
+        known: the words of the model.
+
+    Raises:
+        UserError: it has none of them; all would be equally unlikely.
+    """
+    tokens = [word for word in words[1:-1] if word != UNKNOWN]
+    if tokens and not any(token in known for token in tokens):
+        raise UserError(
+            f"--ngram-model: {path}: is a model of another vocabulary: it has none of "
+            f"the recogniser's tokens ({', '.join(tokens[:5])}, ...); make it of text "
+            "in these tokens, as lm_train.py reads it"
+        )
 
 
 def is_binary(path: str | Path) -> bool:

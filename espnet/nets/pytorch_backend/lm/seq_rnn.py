@@ -59,7 +59,7 @@ class SequentialRNNLM(nn.Module, LMInterface):
     def start(self, rows: int) -> tuple[Tensor, ...]:
         """See :class:`Stepwise`: (N, layers, units) of the output and of the memory."""
         shape = (rows, self.rnn.num_layers, self.rnn.hidden_size)
-        count = 2 if isinstance(self.rnn, nn.LSTM) else 1
+        count = 2 if self.rnn.mode == "LSTM" else 1
         return tuple(self.encoder.weight.new_zeros(shape) for _ in range(count))
 
     def step(
@@ -68,7 +68,7 @@ class SequentialRNNLM(nn.Module, LMInterface):
         """See :class:`Stepwise`."""
         before = tuple(part.transpose(0, 1).contiguous() for part in memory)
         h = self.drop(self.encoder(tokens))[None]
-        if isinstance(self.rnn, nn.LSTM):
+        if self.rnn.mode == "LSTM":
             h, after = self.rnn(h, before)
         else:
             h, single = self.rnn(h, before[0])

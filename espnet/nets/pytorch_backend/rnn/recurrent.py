@@ -42,7 +42,7 @@ def _run_by_direction(rnn: nn.LSTM | nn.GRU, xs: Tensor, lengths: Tensor) -> Ten
             ]
             zeros = xs.new_zeros(1, batch, rnn.hidden_size)
             how = (weights, True, 1, 0.0, rnn.training, False, True)
-            if isinstance(rnn, nn.LSTM):
+            if rnn.mode == "LSTM":
                 output = torch.lstm(inputs, (zeros, zeros), *how)[0]
             else:
                 output = torch.gru(inputs, zeros, *how)[0]
