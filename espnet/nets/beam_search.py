@@ -397,10 +397,8 @@ def top_k(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     Returns:
         Values and indices (N, count).
     """
-    best, places = values.topk(count)
+    best, places = values.topk(min(count + 1, values.shape[1]))
     # torch leaves open which of equal values topk takes, and in what order
-    more = (values >= best[:, -1:]).sum(1) > count
-    if bool((more | (best[:, 1:] == best[:, :-1]).any(1)).any()):
+    if bool((best[:, 1:] == best[:, :-1]).any()):
         best, places = values.sort(dim=1, descending=True, stable=True)
-        best, places = best[:, :count], places[:, :count]
-    return best, places
+    return best[:, :count], places[:, :count]
