@@ -15,7 +15,10 @@ from espnet.nets.pytorch_backend.conformer.attention import (
     legacy_shift,
     shift,
 )
-from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
+from espnet.nets.pytorch_backend.transformer.attention import (
+    MultiHeadedAttention,
+    attend,
+)
 from espnet.nets.pytorch_backend.transformer.branches import Branches
 from espnet.nets.pytorch_backend.transformer.convolutions import (
     DynamicConvolution,
@@ -268,6 +271,18 @@ def test_branches_equal_whole_sequences(name: str) -> None:
             branches, choice = branches.select(rows)
             cache = module.follow(cache, choice, beam)
     assert branches.seen.shape[2] < 40 * beam
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_few_queries_find_what_those_of_torch_find(masked: bool) -> None:
+    torch.manual_seed(0)
+    queries, (keys, values) = torch.randn(2, 4, 3, 5), torch.randn(2, 2, 4, 7, 5)
+    hidden = torch.rand(2, 1, 3, 7) > 0.6
+    mask = torch.zeros(hidden.shape).masked_fill(hidden, -torch.inf) if masked else None
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        queries, keys, values, mask
+    )
+    torch.testing.assert_close(attend(queries, keys, values, mask), expected)
 
 
 def test_steps_equal_the_whole_sequence() -> None:
