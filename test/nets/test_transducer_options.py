@@ -127,6 +127,13 @@ enc-block-arch:
         assert (block["kernel_size"], block["stride"]) == ([3, 7], [1])
 
 
+def test_a_key_in_two_spellings(tmp_path: Path) -> None:
+    block = "{type: conv1d, use-batchnorm: true, use_batch_norm: false}"
+    words = "'use-batch-norm' is given twice, once as 'use_batch_norm'; leave one out"
+    with pytest.raises(UserError, match=f"train.yaml: enc-block-arch: .*{words}"):
+        parsed(tmp_path, f"etype: custom\nenc-block-arch:\n  - {block}\n")
+
+
 def test_a_block_that_is_no_mapping() -> None:
     with pytest.raises(ValueError, match="is not a mapping"):
         parse_block("conv1d")

@@ -119,10 +119,14 @@ def parse_block(text: str) -> dict[str, Any]:
     out here, for our model.json to be of one meaning.
 
     Raises:
-        ValueError: not a mapping.
+        ValueError: not a mapping, or a key is given in two spellings.
     """
-    mapping = parse_mapping(TUPLE.sub(r"[\1]", text))
-    block = {_spelled(key): value for key, value in mapping.items()}
+    block: dict[str, Any] = {}
+    for key, value in parse_mapping(TUPLE.sub(r"[\1]", text)).items():
+        name = _spelled(key)
+        if name in block:
+            raise ValueError(f"'{name}' is given twice, once as '{key}'; leave one out")
+        block[name] = value
     if _spelled_type(block) in CONVOLVING:
         block.setdefault("use-relu", True)
     return block
