@@ -209,6 +209,20 @@ def test_frames_are_counted(call: Script, tmp_path: Path) -> None:
     ]
 
 
+def test_frames_follow_from_seconds_where_there_are_no_features(
+    call: Script, tmp_path: Path
+) -> None:
+    """As Kaldi has it: (seconds - overlap) / shift, rounded down."""
+    (tmp_path / "d/utt2dur").write_text("s1-a 2\ns1-b 0.01\ns2-a 1.5\n")
+    call("data/get_utt2num_frames.sh", "d")
+    assert lines(tmp_path / "d/utt2num_frames") == ["s1-a 198", "s1-b 0", "s2-a 148"]
+    options = ("--frame-shift", "0.0125", "--frame-overlap", "0.0375")
+    call("data/get_utt2num_frames.sh", *options, "d")
+    assert lines(tmp_path / "d/utt2num_frames") == ["s1-a 157", "s1-b 0", "s2-a 117"]
+    result = call("data/get_utt2num_frames.sh", "--frame-shift", "0", "d", code=1)
+    assert "--frame-shift: 0.0 must be above 0" in result.stderr
+
+
 @pytest.mark.parametrize(
     "options, speakers",
     [

@@ -257,13 +257,28 @@ def modify_speaker_info(parser: Parser, words: Sequence[str]) -> None:
 
 
 def get_utt2num_frames(parser: Parser, words: Sequence[str]) -> None:
-    """Write utt2num_frames from the headers of the matrices in feats.scp."""
+    """Write utt2num_frames from the matrices in feats.scp, or else from utt2dur."""
     for name in ("nj", "cmd"):
         text = "for Kaldi's callers; one process is enough to read headers"
         parser.add_argument(f"--{name}", help=text)
+    for name, default, text in (
+        ("shift", 0.01, "seconds from frame to frame, for utt2dur"),
+        ("overlap", 0.015, "seconds that two frames share, for utt2dur"),
+    ):
+        parser.add_argument(f"--frame-{name}", type=float, default=default, help=text)
     parser.add_argument("directory")
     args = parser.parse(words)
-    write_table(Path(args.directory, "utt2num_frames"), count_frames(args.directory))
+    if args.frame_shift <= 0.0:
+        raise UserError(f"--frame-shift: {args.frame_shift} must be above 0")
+    folder = Path(args.directory)
+    if not (folder / "feats.scp").is_file() and (folder / "utt2dur").is_file():
+        frames = {}
+        for utt, seconds in read_numbers(folder / "utt2dur").items():
+            count = (seconds - args.frame_overlap) / args.frame_shift
+            frames[utt] = str(max(0, int(count + 1e-6)))  # 156.99999999999997 is 157
+    else:
+        frames = count_frames(args.directory)
+    write_table(folder / "utt2num_frames", frames)
 
 
 def count_frames(directory: str) -> dict[str, str]:
