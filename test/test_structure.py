@@ -70,6 +70,12 @@ def test_only_ark_imports_kaldiio(path: Path) -> None:
         assert "kaldiio" not in {name.split(".")[0] for _, name in imports(path)}
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "nets").rglob("*.py")), ids=module)
+def test_models_have_linear_layers_of_ours(path: Path) -> None:
+    """Those of torch are slow on processors that are not Intel's."""
+    assert "nn.Linear(" not in path.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("path", FILES, ids=module)
 def test_a_reader_can_hold_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

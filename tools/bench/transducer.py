@@ -54,6 +54,7 @@ def with_joint(
     """
     import torch
 
+    from espnet.nets.pytorch_backend.linear import Linear
     from espnet.nets.pytorch_backend.transducer.joint import JointNetwork
     from espnet.nets.pytorch_backend.transducer.joint_loss import joint_transducer_loss
     from espnet.nets.pytorch_backend.transducer.loss import transducer_loss
@@ -68,7 +69,7 @@ def with_joint(
     weight, bias = joint.lin_out.weight, joint.lin_out.bias
     enc = torch.randn(batch, frames, JOINT, requires_grad=True)
     dec = torch.randn(batch, labels + 1, JOINT, requires_grad=True)
-    simple = [torch.nn.Linear(JOINT, vocabulary) for _ in range(2)]
+    simple = [Linear(JOINT, vocabulary) for _ in range(2)]
     leaves = [enc, dec, weight, bias]
 
     def at_once() -> object:
