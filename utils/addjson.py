@@ -13,7 +13,8 @@ from espnet.data.manifest import read_utts, save_json
 from espnet.data.merge import add_json
 from espnet.utils.errors import UserError, run_command
 from espnet.utils.log import setup_logging
-from espnet.utils.options import OptionParser, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import OptionParser
 
 
 def parser() -> OptionParser:

@@ -13,7 +13,8 @@ from espnet.data.manifest import save_json
 from espnet.data.merge import Column, merge_scps
 from espnet.utils.errors import run_command
 from espnet.utils.log import setup_logging
-from espnet.utils.options import OptionParser, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import OptionParser
 
 
 def parser() -> OptionParser:

@@ -12,7 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from espnet.scoring.sclite import summary
 from espnet.scoring.score import score_texts
 from espnet.utils.errors import run_command
-from espnet.utils.options import OptionParser, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import OptionParser
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,12 +18,12 @@ from espnet.train.options import (
 from espnet.utils.batchfy import BATCH_COUNTS, BatchLimits
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
+from espnet.utils.option_values import parse_bool
 from espnet.utils.options import (
     OptionParser,
     add_options,
     option,
     option_like,
-    parse_bool,
     parse_options,
 )
 

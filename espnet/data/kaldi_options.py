@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from espnet.utils.errors import UserError, did_you_mean, one_of
-from espnet.utils.options import OptionParser, option, parse_bool, parse_options
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import OptionParser, option, parse_options
 
 Options = TypeVar("Options", bound="SourceOptions")
 _BOOLEANS = {"true": True, "t": True, "1": True, "": True}

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from espnet.utils.errors import UserError, one_of
-from espnet.utils.options import option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import option
 
 APIS = ("v1", "v2")
 TRANSDUCER_SEARCHES = ("default", "tsd", "alsd", "nsc", "maes")

@@ -10,7 +10,8 @@ from typing import ClassVar
 from espnet.train.scheduler import SCHEDULERS, option_names, parse_schedulers
 from espnet.utils.dynamic_import import dynamic_import
 from espnet.utils.errors import UserError
-from espnet.utils.options import REQUIRED, OptionParser, option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import REQUIRED, OptionParser, option
 
 # Apex's levels, as ESPnet1 had them -> the format that is autocast to
 OPTIMIZATION_LEVELS = {

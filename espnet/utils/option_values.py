@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import yaml
+
 from espnet.utils.errors import UserError, one_of
 
 KINDS: dict[type, tuple[type, str]] = {
@@ -27,6 +29,28 @@ def plain_type(hint: Any) -> Any:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return next(a for a in typing.get_args(hint) if a is not type(None))
     return hint
+
+
+def parse_bool(text: str) -> bool:
+    """y, yes, t, true, on, 1 or n, no, f, false, off, 0, in any case."""
+    if text.lower() in ("y", "yes", "t", "true", "on", "1"):
+        return True
+    if text.lower() in ("n", "no", "f", "false", "off", "0"):
+        return False
+    raise ValueError(f"'{text}' is neither true nor false")
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """Comma separated words; empty parts are dropped."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_mapping(text: str) -> dict[str, Any]:
+    """A YAML or JSON mapping."""
+    value = yaml.safe_load(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"'{text}' is not a mapping 'key: value'")
+    return value
 
 
 def number(text: str) -> float:

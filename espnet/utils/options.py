@@ -29,10 +29,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import configargparse
-import yaml
 
 from espnet.utils.errors import UsageError, UserError, did_you_mean, one_of
-from espnet.utils.option_values import number, number_or_none, plain_type
+from espnet.utils.option_values import (
+    number,
+    number_or_none,
+    parse_bool,
+    parse_list,
+    parse_mapping,
+    plain_type,
+)
 from espnet.utils.yaml_files import load_yaml
 
 REQUIRED: Any = dataclasses.MISSING
@@ -85,28 +91,6 @@ def option_like(config: type, name: str, *, default: Any) -> Any:
     """Declare an option of ``config`` again, with another default."""
     fields = {field.name: field for field in dataclasses.fields(config)}
     return dataclasses.field(default=default, metadata=fields[name].metadata)
-
-
-def parse_bool(text: str) -> bool:
-    """y, yes, t, true, on, 1 or n, no, f, false, off, 0, in any case."""
-    if text.lower() in ("y", "yes", "t", "true", "on", "1"):
-        return True
-    if text.lower() in ("n", "no", "f", "false", "off", "0"):
-        return False
-    raise ValueError(f"'{text}' is neither true nor false")
-
-
-def parse_list(text: str) -> tuple[str, ...]:
-    """Comma separated words; empty parts are dropped."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def parse_mapping(text: str) -> dict[str, Any]:
-    """A YAML or JSON mapping."""
-    value = yaml.safe_load(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"'{text}' is not a mapping 'key: value'")
-    return value
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):

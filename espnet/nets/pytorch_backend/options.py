@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from espnet.utils.errors import UserError
-from espnet.utils.options import option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import option
 
 
 @dataclass(frozen=True)

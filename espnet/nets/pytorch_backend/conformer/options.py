@@ -11,7 +11,8 @@ from espnet.nets.pytorch_backend.transformer.options import (
     TransformerOptions,
 )
 from espnet.utils.errors import UserError, one_of
-from espnet.utils.options import option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import option
 
 CONFORMER_POSITIONS = (*POSITIONS, "rel_pos")
 ACTIVATIONS = ("relu", "hardtanh", "selu", "swish")

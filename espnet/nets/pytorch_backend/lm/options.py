@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from espnet.utils.errors import UserError, one_of
-from espnet.utils.options import option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import option
 
 CELL_TYPES = ("lstm", "gru")
 POSITION_TYPES = ("sinusoidal", "none")

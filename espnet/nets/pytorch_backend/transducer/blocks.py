@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from espnet.utils.errors import UserError, did_you_mean, one_of
-from espnet.utils.options import parse_mapping
+from espnet.utils.option_values import parse_mapping
 
 Block = Mapping[str, Any]
 PARTS = {"enc": "encoder", "dec": "decoder"}

@@ -27,7 +27,8 @@ from espnet.nets.pytorch_backend.transducer.blocks import (
     windows,
 )
 from espnet.utils.errors import UserError, one_of
-from espnet.utils.options import option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import option
 
 INPUT_LAYERS = {"conv2d": 4, "vgg2l": 6, "linear": 1, "embed": 1}
 SELF_ATTENTIONS = ("self_attn", "rel_self_attn")

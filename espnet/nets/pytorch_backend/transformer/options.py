@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from espnet.nets.pytorch_backend.options import HybridOptions
 from espnet.utils.errors import UserError, one_of
-from espnet.utils.options import option, parse_bool
+from espnet.utils.option_values import parse_bool
+from espnet.utils.options import option
 
 INPUT_LAYERS = {  # input frames per encoder frame
     "conv2d": 4,
