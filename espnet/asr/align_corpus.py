@@ -174,6 +174,7 @@ def read_texts(path: str, utts: Utts, cutter: TextCutter) -> dict[str, list[Line
     A segment belongs to the recording whose name is the longest beginning of its own.
 
     Raises:
+        UserError: the file has no lines.
         DataError: lines without a recording or without a token of the model.
     """
     texts: dict[str, list[Line]] = {utt: [] for utt in utts}
@@ -199,6 +200,8 @@ def read_texts(path: str, utts: Utts, cutter: TextCutter) -> dict[str, list[Line
             texts[owners[0]].append(Line(name, text, ids, place))
     if problems:
         raise DataError(shorten(problems, 20))
+    if not any(texts.values()):
+        raise UserError(f"{path}: has no line of text; a line is '<segment> <text>'")
     if cutter.left_out:
         logging.warning(
             "%s: has characters that the model does not; they are left out: %s",

@@ -138,6 +138,13 @@ def test_a_segment_is_as_good_as_its_worst_part(
     assert worst_window(np.array(values), 3) == pytest.approx(score)
 
 
+def test_a_file_without_lines(tmp_path: Path) -> None:
+    model = write_data(tmp_path, {"r": "ab"})
+    with pytest.raises(UserError, match="has no line of text; a line is '<segment> "):
+        run(tmp_path, model, "\n")
+    assert not (tmp_path / "segments").exists()
+
+
 def test_without_ctc_it_is_said_what_to_do(tmp_path: Path) -> None:
     from espnet.nets.pytorch_backend.e2e_asr import E2E
 
