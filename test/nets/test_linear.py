@@ -12,6 +12,7 @@ from espnet.nets.pytorch_backend import linear as module
 from espnet.nets.pytorch_backend.linear import (
     Linear,
     Pointwise,
+    dense,
     has_onednn,
     linear,
     matmul,
@@ -74,6 +75,27 @@ def test_products_without_gradients() -> None:
     torch.testing.assert_close(matmul(lefts, rights), lefts @ rights)
     lefts, rights = lefts.double(), rights.double()
     assert torch.equal(matmul(lefts, rights), lefts @ rights)
+
+
+def test_operands_have_no_gaps() -> None:
+    """A weight's gradient from every second frame took 1.2 s instead of 1 ms."""
+    rows = torch.randn(8, 6)
+    assert dense(rows) is rows
+    turned = rows.t()
+    assert dense(turned) is turned
+    for thinned in (rows[::2], rows[::2].t(), torch.randn(3, 8, 6)[:, ::2]):
+        found = dense(thinned)
+        assert found.is_contiguous()
+        assert torch.equal(found, thinned)
+
+
+@needs_onednn
+@pytest.mark.usefixtures("always")
+def test_gradients_of_frames_that_were_thinned_out() -> None:
+    torch.manual_seed(0)
+    xs, weight = torch.randn(3, 9, 6)[:, ::2], torch.randn(8, 6)
+    found = gradients(linear, xs, weight, None)
+    torch.testing.assert_close(found, gradients(F.linear, xs, weight, None))
 
 
 @pytest.mark.usefixtures("always")
