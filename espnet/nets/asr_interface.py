@@ -23,7 +23,7 @@ from espnet.nets.search_options import SearchOptions
 from espnet.nets.search_rules import RULES, SearchRules
 from espnet.utils.options import add_options, read_config
 
-ENCODERS = ("enc", "encoder")  # names of encoders in models
+ENCODER_NAMES = ("enc", "encoder")  # of encoders in models
 
 
 class ASRInterface(torch.nn.Module, ABC):
@@ -83,7 +83,7 @@ class ASRInterface(torch.nn.Module, ABC):
         """
         twin = copy(self)
         twin._modules = {
-            name: part if part is None or name not in ENCODERS else ready(part)
+            name: part if part is None or name not in ENCODER_NAMES else ready(part)
             for name, part in self._modules.items()
         }
         return twin
