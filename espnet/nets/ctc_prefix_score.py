@@ -137,7 +137,9 @@ class CTCPrefixScorer(PartialScorer):
             sums = (by_utt @ probs.transpose(1, 2)).flatten(0, 1)
             labels = torch.arange(sums.shape[1], device=sums.device)[None]
         else:
-            sums = (probs[state.utts[:, None], candidates] @ weights[..., None])[..., 0]
+            rows = state.utts[:, None] * probs.shape[1] + candidates
+            read = probs.flatten(0, 1).index_select(0, rows.flatten())
+            sums = read.view(*rows.shape, -1).mul_(weights[:, None]).sum(-1)
             labels = candidates
         repeated = (state.before_blank - highest).exp() * state.last_probs
         sums = torch.where(labels == state.last, repeated.sum(-1, keepdim=True), sums)

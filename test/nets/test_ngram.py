@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -225,7 +226,8 @@ def test_kenlm_is_used_if_it_is_there(
         context: tuple[int, ...] = ()
 
     class Model:
-        def __init__(self, path: str) -> None:
+        def __init__(self, path: str, config: Any) -> None:
+            assert (config.show_progress, config.arpa_complain) == (False, "none")
             if "bad" in path:
                 raise OSError("no model")
 
@@ -242,6 +244,7 @@ def test_kenlm_is_used_if_it_is_there(
 
     kenlm: Any = ModuleType("kenlm")
     kenlm.Model, kenlm.State = Model, State
+    kenlm.Config, kenlm.ARPALoadComplain = Namespace, Namespace(NONE="none")
     monkeypatch.setitem(sys.modules, "kenlm", None)
     ours = load_ngram(arpa, CHARS)
     assert isinstance(ours, ArpaNgram)
@@ -253,8 +256,10 @@ def test_kenlm_is_used_if_it_is_there(
         assert ours.scores(a) == pytest.approx(theirs.scores(b))
         a, b = ours.advance(a, token), theirs.advance(b, token)
     (arpa.parent / "bad.arpa").write_text(ARPA)
+    assert isinstance(load_ngram(arpa.parent / "bad.arpa", CHARS), ArpaNgram)
+    (arpa.parent / "bad.bin").write_bytes(b"mmap lm http://kheafield.com/code format")
     with pytest.raises(UserError, match="kenlm cannot read it: no model"):
-        load_ngram(arpa.parent / "bad.arpa", CHARS)
+        load_ngram(arpa.parent / "bad.bin", CHARS)
     (arpa.parent / "bad.arpa").write_text(changed("ngram 2=4", "ngram 3=4"))
     with pytest.raises(DataError, match="bad.arpa:4: unknown order"):
         load_ngram(arpa.parent / "bad.arpa", CHARS)

@@ -98,6 +98,33 @@ def test_fastemit_scales_the_gradient_of_labels_only(weight: float) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 
+def test_labels_whose_probability_is_0_in_single_precision() -> None:
+    logits, *rest = ragged()
+    logits[:, ::2, :, 4] += 300.0
+    expected = transducer_loss(logits.requires_grad_(), *rest)
+    single = logits.detach().float().requires_grad_()
+    found = transducer_loss(single, *rest)
+    assert expected > 400.0
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, single)[0].double(),
+        torch.autograd.grad(expected, logits)[0],
+        rtol=1e-4,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float, torch.bfloat16])
+def test_a_second_gradient_is_the_first(dtype: torch.dtype) -> None:
+    logits, *rest = ragged(dtype=dtype)
+    loss = transducer_loss(logits.requires_grad_(), *rest)
+    (first,) = torch.autograd.grad(loss, logits, retain_graph=True)
+    kept = first.clone()
+    (second,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(second, kept)
+    torch.testing.assert_close(first, kept, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 def test_reductions(reduction: str) -> None:
     batch = ragged()

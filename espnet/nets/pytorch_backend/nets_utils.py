@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from espnet.utils.errors import UserError
 
 IGNORE = -1  # the label that pads label sequences
+MANY = 1 << 13  # elements for which four operations cost less than one slow one
 
 
 def make_pad_mask(lengths: Tensor, size: int | None = None) -> Tensor:
@@ -32,6 +34,73 @@ def convolve(convolution: nn.Conv2d, xs: Tensor) -> Tensor:
         weight = weight.to(memory_format=torch.channels_last)
     stride, padding = convolution.stride, convolution.padding
     return F.conv2d(xs, weight, convolution.bias, stride, padding)
+
+
+def convolve_frames(convolution: nn.Conv1d, xs: Tensor) -> Tensor:
+    """The convolution of xs (B, T, D) over frames -> (B, T', E)."""
+    return convolve1d(
+        *(xs, convolution.weight, convolution.bias),
+        stride=convolution.stride[0],
+        padding=int(convolution.padding[0]),
+        dilation=convolution.dilation[0],
+        groups=convolution.groups,
+    )
+
+
+def convolve1d(
+    xs: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    groups: int = 1,
+) -> Tensor:
+    """``F.conv1d`` of xs (B, T, D) with channels last -> (B, T', E).
+
+    On the CPU it is the convolution of images of one row. ``F.conv1d`` puts channels
+    first there; one kernel for each of 256 channels takes it 25 times as long, and 4
+    times with its gradients.
+    """
+    xs = xs.transpose(1, 2)
+    if xs.is_cuda:
+        ys = F.conv1d(xs, weight, bias, stride, padding, dilation, groups)
+        return ys.transpose(1, 2)
+    ys = F.conv2d(
+        *(xs[:, :, None], weight[:, :, None], bias),
+        stride=(1, stride),
+        padding=(0, padding),
+        dilation=(1, dilation),
+        groups=groups,
+    )
+    return ys[:, :, 0].transpose(1, 2)
+
+
+def tanh_(xs: Tensor) -> Tensor:
+    """The hyperbolic tangent of xs, in its place.
+
+    On the CPU it is 2 sigmoid(2 x) - 1, exact to 2e-7, where it takes less than a sixth
+    of the time of torch's.
+    """
+    if xs.is_cuda or xs.dtype != torch.float32 or xs.numel() < MANY:
+        return xs.tanh_()
+    if torch.is_grad_enabled() and xs.requires_grad:
+        return _Tanh.apply(xs)
+    return xs.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+
+
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, xs: Tensor) -> Tensor:
+        ys = tanh_(xs)
+        ctx.mark_dirty(ys)
+        ctx.save_for_backward(ys)
+        return ys
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return torch.ops.aten.tanh_backward(grad, *ctx.saved_tensors)
 
 
 def one_by_one(

@@ -77,17 +77,15 @@ class KenlmNgram:
         words: the text of each token (V).
 
     Raises:
-        UserError: kenlm refuses the file, or it knows none of the tokens.
-        DataError: because it is not a good ARPA file.
+        OSError, RuntimeError: kenlm refuses the file.
+        UserError: it knows none of the tokens.
     """
 
     def __init__(self, kenlm: Any, path: str | Path, words: Sequence[str]) -> None:
-        try:
-            self.model = kenlm.Model(str(path))
-        except (OSError, RuntimeError) as error:
-            if not is_binary(path):
-                read_arpa(path)  # says what is wrong, with the line
-            raise UserError(f"{path}: kenlm cannot read it: {error}") from None
+        config = kenlm.Config()
+        config.show_progress = False
+        config.arpa_complain = kenlm.ARPALoadComplain.NONE
+        self.model = kenlm.Model(str(path), config)
         check_words(path, words, self.model)
         self.new_state = kenlm.State
         self.words = list(words)
@@ -134,7 +132,12 @@ def load_ngram(path: str | Path, char_list: Sequence[str]) -> NgramModel:
                 "package kenlm, or give the ARPA file that it was made of"
             ) from None
         return ArpaNgram(path, words)
-    return KenlmNgram(kenlm, path, words)
+    try:
+        return KenlmNgram(kenlm, path, words)
+    except (OSError, RuntimeError) as error:
+        if needs_kenlm:
+            raise UserError(f"{path}: kenlm cannot read it: {error}") from None
+        return ArpaNgram(path, words)  # takes blanks for tabs, or says what is wrong
 
 
 def check_words(path: str | Path, words: Sequence[str], known: Container[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,30 +45,67 @@ class RelativeAttention(MultiHeadedAttention):
     ) -> Tensor:
         """xs (B, T, D) attends to itself -> (B, T, D); ``frames`` has positions."""
         assert frames.positions is not None and memory is None
-        queries, keys, values = self.apart(xs)
-        keys, values = self.split(keys), self.split(values)
-        queries = queries.unflatten(-1, (self.heads, -1))
-        by_content = (queries + self.pos_bias_u).transpose(1, 2)
-        by_position = (queries + self.pos_bias_v).transpose(1, 2)
-        table = self.linear_pos(frames.positions).unflatten(-1, (self.heads, -1))
-        scores = by_position @ table.movedim(-3, -1)  # (B, H, T, P)
+        queries, keys, values = map(self.split, self.apart(xs))
+        by_content = queries + self.pos_bias_u[:, None]
+        # scaled here, where there are fewer numbers than scores
+        by_position = (queries + self.pos_bias_v[:, None]) * queries.shape[-1] ** -0.5
+        positions = frames.positions.view(-1, *frames.positions.shape[-2:])
+        table = self.split(self.linear_pos(positions))  # (1 or B, H, P, D / H)
+        if not (xs.is_cuda or torch.is_grad_enabled() or self.legacy or self.recorder):
+            found = (by_content, by_position, keys, values)
+            return self._mix_alone(*found, table.expand(len(xs), -1, -1, -1), frames)
+        scores = by_position @ table.mT  # (B, H, T, P)
         scores = legacy_shift(scores, frames) if self.legacy else shift(scores)
         if self.zero_triu:
             scores = scores.tril()
-        scores = scores / math.sqrt(queries.shape[-1])
         if frames.valid is not None:
             scores = scores.masked_fill(~frames.valid[:, None, None], -torch.inf)
         return self.mix(by_content, keys, values, scores)
 
+    def _mix_alone(
+        self,
+        by_content: Tensor,
+        by_position: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        table: Tensor,
+        frames: Frames,
+    ) -> Tensor:
+        """Each utterance without its padding, whose scores then fit into the cache.
+
+        Args:
+            by_content, by_position: queries (B, H, T, D / H), the latter scaled.
+            keys, values: (B, H, T, D / H).
+            table: (B, H, P, D / H).
+            frames: lengths of the utterances.
+
+        Returns:
+            (B, T, D), behind the output layer.
+        """
+        batch, heads, count, width = keys.shape
+        mixed = keys.new_zeros(batch, count, heads, width)
+        for row, length in enumerate(frames.lengths.tolist()):
+            u, v, ks, vs = (
+                part[row, :, :length]
+                for part in (by_content, by_position, keys, values)
+            )
+            near = table[row, :, count - length : count + length - 1]
+            scores = shift(v @ near.mT)
+            if self.zero_triu:
+                scores = scores.tril()
+            scores = torch.baddbmm(scores, u, ks.mT, alpha=width**-0.5)
+            mixed[row, :length] = (scores.softmax(-1) @ vs).transpose(0, 1)
+        return self.linear_out(mixed.flatten(2))
+
 
 def shift(scores: Tensor) -> Tensor:
-    """(B, H, T, 2 T - 1), column k for the distance T - 1 - k from query to key ->
-    (B, H, T, T), column j for key j."""
-    length = scores.shape[2]
+    """(..., T, 2 T - 1), column k for the distance T - 1 - k from query to key ->
+    (..., T, T), column j for key j."""
+    length = scores.shape[-2]
     if length == 1:
         return scores
     # in rows that are one column shorter, row i begins i columns further left
-    rows = scores.flatten(2)[..., length - 1 : -1].unflatten(2, (length, -1))
+    rows = scores.flatten(-2)[..., length - 1 : -1].unflatten(-1, (length, -1))
     return rows[..., :length]
 
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.linear import Pointwise
+from espnet.nets.pytorch_backend.nets_utils import convolve_frames
 from espnet.nets.pytorch_backend.sharing import batch_norm, parts
 from espnet.nets.pytorch_backend.transformer.feed_forward import Activation
 from espnet.nets.pytorch_backend.transformer.frames import Frames
@@ -36,28 +37,26 @@ class ConvolutionModule(nn.Module):
     def forward(self, xs: Tensor, frames: Frames) -> Tensor:
         """(B, T, D) -> (B, T, D)."""
         xs = frames.zero(F.glu(self.pointwise_conv1(xs), -1))
-        xs = self.depthwise_conv(xs.transpose(1, 2))
+        xs = convolve_frames(self.depthwise_conv, xs)
         xs = normalise_valid(self.norm, xs, frames)
-        return self.pointwise_conv2(self.activation(xs).transpose(1, 2))
+        return self.pointwise_conv2(self.activation(xs))
 
 
 def normalise_valid(norm: nn.BatchNorm1d, xs: Tensor, frames: Frames) -> Tensor:
-    """The batch norm of xs (B, D, T) over valid frames only."""
-    count = int(frames.lengths.sum())
-    alone = count == 1 and parts() == 1  # one frame has no variance
+    """The batch norm of xs (B, T, D) over valid frames only."""
+    rows = xs.flatten(0, 1)
+    alone = int(frames.lengths.sum()) == 1 and parts() == 1  # has no variance
     if not norm.training or alone:
-        return F.batch_norm(
-            xs,
+        rows = F.batch_norm(
+            rows,
             *(norm.running_mean, norm.running_var),
             *(norm.weight, norm.bias),
             eps=norm.eps,
         )
-    if frames.valid is None and parts() == 1:
-        return norm(xs)
-    flat = xs.transpose(1, 2).flatten(0, 1)
-    if frames.valid is None:
-        return batch_norm(norm, flat).unflatten(0, (len(xs), -1)).transpose(1, 2)
-    places = frames.places(xs.device)
-    normed = batch_norm(norm, flat.index_select(0, places))
-    filled = normed.new_zeros(flat.shape).index_copy(0, places, normed)
-    return filled.unflatten(0, (len(xs), -1)).transpose(1, 2)
+    elif frames.valid is None:
+        rows = batch_norm(norm, rows)
+    else:
+        places = frames.places(xs.device)
+        normed = batch_norm(norm, rows.index_select(0, places))
+        rows = normed.new_zeros(rows.shape).index_copy(0, places, normed)
+    return rows.view(xs.shape)

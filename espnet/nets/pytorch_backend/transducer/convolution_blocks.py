@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.conformer.convolution import normalise_valid
 from espnet.nets.pytorch_backend.linear import Linear
+from espnet.nets.pytorch_backend.nets_utils import convolve_frames
 from espnet.nets.pytorch_backend.transducer.blocks import windows
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 
@@ -68,10 +69,10 @@ class Conv1dBlock(nn.Module):
     def forward(self, xs: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
         """(B, T, D) -> (B, T', D')."""
         positions = self._positions(frames, xs.shape[1])
-        xs = self.conv(xs.transpose(1, 2)).transpose(1, 2)
+        xs = convolve_frames(self.conv, xs)
         frames = Frames.of(xs, self.output_lengths(frames.lengths), positions)
         if self.normalised:
-            xs = normalise_valid(self.bn, xs.transpose(1, 2), frames).transpose(1, 2)
+            xs = normalise_valid(self.bn, xs, frames)
         xs = self.dropout(xs)
         return (F.relu(xs) if self.rectified else xs), frames
 
@@ -173,10 +174,10 @@ class CausalConv1dBlock(nn.Module):
 
     def forward(self, xs: Tensor, labels: Frames) -> Tensor:
         """(B, U, D) -> (B, U, D')."""
-        xs = self.causal_conv1d(F.pad(xs.transpose(1, 2), (self.past, 0)))
+        xs = convolve_frames(self.causal_conv1d, F.pad(xs, (0, 0, self.past, 0)))
         if self.normalised:
             xs = normalise_valid(self.bn, xs, labels)
-        xs = self.dropout(xs.transpose(1, 2))
+        xs = self.dropout(xs)
         return F.relu(xs) if self.rectified else xs
 
 

@@ -15,16 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from espnet.nets.pytorch_backend.linear import linear, matmul
+from espnet.nets.pytorch_backend.nets_utils import tanh_
 from espnet.nets.pytorch_backend.transducer.lattice import sum_over_paths
 from espnet.nets.pytorch_backend.transducer.loss import (
     REDUCTIONS,
     blocks,
     checked,
-    next_labels,
+    next_symbols,
     node_gradients,
+    node_scores,
+    path_weights,
 )
 
-# bytes of logits that are kept
+# bytes of probabilities that are kept
 KEPT_BYTES = {"cpu": 1 << 26, "cuda": 1 << 28}
 
 
@@ -47,7 +50,7 @@ JOINT_ACTIVATIONS = {
         torch.relu_, lambda grad, _, ys: torch.ops.aten.threshold_backward(grad, ys, 0)
     ),
     "tanh": JointActivation(
-        torch.tanh_, lambda grad, _, ys: torch.ops.aten.tanh_backward(grad, ys)
+        tanh_, lambda grad, _, ys: torch.ops.aten.tanh_backward(grad, ys)
     ),
     "swish": JointActivation(
         lambda xs: F.silu(xs, inplace=True),
@@ -110,64 +113,59 @@ class _JointLoss(torch.autograd.Function):
         fastemit_lambda: float,
     ) -> Tensor:
         precise = torch.promote_types(enc.dtype, torch.float32)
-        targets = targets.to(enc.device)
+        symbols = next_symbols(targets, blank).to(enc.device)
         ctx.cut = list(
             blocks(
                 logit_lengths,
                 target_lengths,
-                len(weight) * precise.itemsize,
+                2 * len(weight) * precise.itemsize,  # logits and probabilities
                 enc.device.type,
             )
         )
         ctx.activation = JOINT_ACTIVATIONS[activation]
-        ctx.blank = blank
         ctx.kept = {}
         needed = any(ctx.needs_input_grad)
         room = KEPT_BYTES.get(enc.device.type, 0) if needed else 0
-        shape = (2, *enc.shape[:2], dec.shape[1])
-        blanks, labels = enc.new_zeros(shape, dtype=precise).unbind(0)
+        scores = enc.new_zeros(*enc.shape[:2], dec.shape[1], 2, dtype=precise)
         with torch.autocast(enc.device.type, enabled=False):
             last, shift = weight.to(enc.dtype), bias.to(enc.dtype)
             for number, (row, begin, end, width) in enumerate(ctx.cut):
                 sums = enc[row, begin:end, None] + dec[row, :width]
                 logits = linear(ctx.activation.apply(sums), last, shift)
-                room -= logits.nbytes
+                probabilities = torch.softmax(logits, -1, dtype=precise)
+                room -= probabilities.nbytes
                 if room >= 0:
-                    ctx.kept[number] = logits
-                scores = torch.log_softmax(logits, -1, dtype=precise)
-                blanks[row, begin:end, :width] = scores[..., blank]
-                labels[row, begin:end, : width - 1] = next_labels(scores, targets[row])
+                    ctx.kept[number] = probabilities
+                found = node_scores(logits, probabilities, symbols[row, :width])
+                scores[row, begin:end, :width] = found
+        blanks, labels = scores.unbind(-1)
         lattice = sum_over_paths(blanks, labels, logit_lengths, target_lengths, needed)
         if needed:
-            by_label = lattice.labels * (1.0 + fastemit_lambda)
-            paths = (lattice.blanks.to(precise), by_label.to(precise))
-            ctx.save_for_backward(enc, dec, weight, bias, targets, *paths)
+            paths = path_weights(lattice, fastemit_lambda).to(precise)
+            ctx.save_for_backward(enc, dec, weight, bias, symbols, paths)
         return -lattice.log_likelihood.to(precise)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        enc, dec, weight, bias, targets, by_blank, by_label = ctx.saved_tensors
-        precise = by_blank.dtype
+        enc, dec, weight, bias, symbols, paths = ctx.saved_tensors
+        precise = paths.dtype
         last, shift = weight.to(enc.dtype), bias.to(enc.dtype)
         grad_enc, grad_dec, grad_weight, grad_bias = (
             torch.zeros_like(x, dtype=precise) for x in (enc, dec, weight, bias)
         )
-        paths = torch.stack([by_blank, by_label, by_blank + by_label])
-        paths *= grad[:, None, None]
+        paths = paths * grad[:, None, None, None]
         learns = ctx.needs_input_grad[2]  # not so in auxiliary losses
         with torch.autocast(enc.device.type, enabled=False):
             for number, (row, begin, end, width) in enumerate(ctx.cut):
                 sums = enc[row, begin:end, None] + dec[row, :width]
                 outputs = sums if ctx.activation.by_output else sums.clone()
                 hidden = ctx.activation.apply(outputs)
-                logits = ctx.kept.get(number)
-                if logits is None:
+                probabilities = ctx.kept.pop(number, None)
+                if probabilities is None:
                     logits = linear(hidden, last, shift)
+                    probabilities = torch.softmax(logits, -1, dtype=precise)
                 gradients = node_gradients(
-                    torch.softmax(logits, -1, dtype=precise),
-                    paths[:, row, begin:end, :width],
-                    targets[row],
-                    ctx.blank,
+                    probabilities, paths[row, begin:end, :width], symbols[row, :width]
                 )
                 flat = gradients.flatten(0, 1)
                 if learns:

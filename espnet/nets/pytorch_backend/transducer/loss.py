@@ -6,17 +6,19 @@ never holds the logits of a whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from espnet.nets.pytorch_backend.transducer.lattice import sum_over_paths
+from espnet.nets.pytorch_backend.transducer.lattice import Lattice, sum_over_paths
 
-# bytes of logits that are worked on at once: no more than keeps the caches useful, and
-# enough to keep a processor busy
-BLOCK_BYTES = {"cpu": 1 << 22, "cuda": 1 << 27}
+# that are worked on at once: no more than keeps the caches useful, and enough to keep a
+# processor busy
+BLOCK_BYTES = {"cpu": 1 << 23, "cuda": 1 << 28}
+VAGUE = 1e-30  # a probability that has lost digits, or may have
 REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda losses: losses,
     "sum": torch.sum,
@@ -47,7 +49,7 @@ def blocks(
     Args:
         logit_lengths: frames (B,), on the CPU.
         target_lengths: labels (B,), on the CPU.
-        frame_label_bytes: size of the logits (V,) of one node.
+        frame_label_bytes: what one node needs.
         device: type of the device.
     """
     size = BLOCK_BYTES.get(device, BLOCK_BYTES["cuda"])
@@ -155,7 +157,7 @@ class _Loss(torch.autograd.Function):
         fastemit_lambda: float,
     ) -> Tensor:
         precise = torch.promote_types(logits.dtype, torch.float32)
-        targets = targets.to(logits.device)
+        symbols = next_symbols(targets, blank).to(logits.device)
         ctx.cut = list(
             blocks(
                 logit_lengths,
@@ -164,81 +166,113 @@ class _Loss(torch.autograd.Function):
                 logits.device.type,
             )
         )
-        shape = logits.shape[:3]
-        blanks, labels = logits.new_zeros(2, *shape, dtype=precise).unbind(0)
+        ctx.kept = None  # probabilities, until their place is taken by the gradient
+        if ctx.needs_input_grad[0] and logits.dtype == precise:
+            ctx.kept = _for_gradient(logits, ctx.cut)
+        scores = logits.new_zeros(*logits.shape[:3], 2, dtype=precise)
         buffer = logits.new_empty(0, dtype=precise)
         for row, begin, end, width in ctx.cut:
-            block = logits[row, begin:end, :width].to(precise)
-            buffer = _room(buffer, block)
-            scores = buffer[: block.numel()].view_as(block)
-            torch.log_softmax(block, -1, out=scores)
-            blanks[row, begin:end, :width] = scores[..., blank]
-            labels[row, begin:end, : width - 1] = next_labels(scores, targets[row])
-        lattice = sum_over_paths(
-            blanks, labels, logit_lengths, target_lengths, ctx.needs_input_grad[0]
-        )
-        if ctx.needs_input_grad[0]:
-            by_label = lattice.labels * (1.0 + fastemit_lambda)
-            ctx.save_for_backward(
-                logits, targets, lattice.blanks.to(precise), by_label.to(precise)
-            )
-            ctx.blank = blank
+            block = logits[row, begin:end, :width]
+            if ctx.kept is None:
+                buffer = _room(buffer, block)
+                place = buffer[: block.numel()].view_as(block)
+            else:
+                place = ctx.kept[row, begin:end, :width]
+            torch.softmax(block.to(precise), -1, out=place)
+            found = node_scores(block, place, symbols[row, :width])
+            scores[row, begin:end, :width] = found
+        needed = ctx.needs_input_grad[0]
+        blanks, labels = scores.unbind(-1)
+        lattice = sum_over_paths(blanks, labels, logit_lengths, target_lengths, needed)
+        if needed:
+            paths = path_weights(lattice, fastemit_lambda).to(precise)
+            ctx.save_for_backward(logits, symbols, paths)
         return -lattice.log_likelihood.to(precise)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        logits, targets, by_blank, by_label = ctx.saved_tensors
-        result = torch.empty_like(logits)
-        if sum((b.end - b.begin) * b.width for b in ctx.cut) < by_blank.numel():
-            result.zero_()
-        paths = torch.stack([by_blank, by_label, by_blank + by_label])
-        paths *= grad[:, None, None]
+        logits, symbols, paths = ctx.saved_tensors
+        kept, ctx.kept = ctx.kept, None
+        result = _for_gradient(logits, ctx.cut) if kept is None else kept
+        paths = paths * grad[:, None, None, None]
         for row, begin, end, width in ctx.cut:
-            part = logits[row, begin:end, :width].to(by_blank.dtype)
             place = result[row, begin:end, :width]
-            direct = place.is_contiguous() and place.dtype == part.dtype
+            probabilities = place
+            if kept is None:
+                part = logits[row, begin:end, :width]
+                probabilities = torch.softmax(part, -1, dtype=paths.dtype)
             gradients = node_gradients(
-                torch.softmax(part, -1, out=place if direct else None),
-                paths[:, row, begin:end, :width],
-                targets[row],
-                ctx.blank,
+                probabilities, paths[row, begin:end, :width], symbols[row, :width]
             )
-            if not direct:
+            if kept is None:
                 place.copy_(gradients)
         return result, None, None, None, None, None
 
 
+def _for_gradient(logits: Tensor, cut: Sequence[Block]) -> Tensor:
+    """Where the gradient of logits (B, T, U, V) will be: 0 outside the blocks."""
+    result = torch.empty_like(logits, memory_format=torch.contiguous_format)
+    inside = sum((block.end - block.begin) * block.width for block in cut)
+    return result if inside == logits[..., 0].numel() else result.zero_()
+
+
 def _room(buffer: Tensor, like: Tensor) -> Tensor:
     """A buffer (N,) that has at least the size of ``like``."""
-    return buffer if len(buffer) >= like.numel() else like.new_empty(like.numel())
+    return buffer if len(buffer) >= like.numel() else buffer.new_empty(like.numel())
 
 
-def next_labels(scores: Tensor, targets: Tensor) -> Tensor:
-    """What scores (T, U, V) give to the next of the labels (L,) -> (T, U - 1)."""
-    count = scores.shape[1] - 1
-    index = targets[:count, None].expand(len(scores), -1, 1)
-    return scores[:, :count].gather(2, index)[..., 0]
+def next_symbols(targets: Tensor, blank: int) -> Tensor:
+    """The two symbols that a path can take at each node: blank and the next label.
+
+    Args:
+        targets: labels (B, L), padded with blank.
+        blank: its id.
+
+    Returns:
+        (B, L + 1, 2), behind the last label blank twice.
+    """
+    labels = F.pad(targets, (0, 1), value=blank)
+    return torch.stack([torch.full_like(labels, blank), labels], -1)
 
 
-def node_gradients(
-    probabilities: Tensor,
-    paths: Tensor,
-    targets: Tensor,
-    blank: int,
-) -> Tensor:
+def node_scores(logits: Tensor, probabilities: Tensor, symbols: Tensor) -> Tensor:
+    """Log-probabilities of the two symbols at each node (T, U, 2).
+
+    The logarithm of the sum of exponentials takes no more of these: it is a symbol's
+    logit less the logarithm of its probability.
+
+    Args:
+        logits: of some nodes (T, U, V).
+        probabilities: the softmax of the logits, in the precision of the result.
+        symbols: (U, 2).
+    """
+    exact = probabilities.dtype
+    index = symbols.expand(len(logits), -1, -1)
+    taken = logits.gather(2, index).to(exact)
+    if logits.is_cuda:  # where looking for the likeliest symbol costs next to nothing
+        most = probabilities.amax(-1, keepdim=True)
+        return taken - (logits.amax(-1, keepdim=True).to(exact) - most.log())
+    shares, likelier = probabilities.gather(2, index).max(-1, keepdim=True)
+    sums = taken.gather(2, likelier) - shares.log()
+    vague = ~(shares > VAGUE)[..., 0]
+    if bool(vague.any()):
+        sums[vague] = logits[vague].to(exact).logsumexp(-1, keepdim=True)
+    return taken - sums
+
+
+def path_weights(lattice: Lattice, fastemit_lambda: float) -> Tensor:
+    """What the gradient of each node's two symbols is multiplied by (B, T, U, 2)."""
+    by_label = lattice.labels * (1.0 + fastemit_lambda)
+    return torch.stack([lattice.blanks, by_label], -1)
+
+
+def node_gradients(probabilities: Tensor, paths: Tensor, symbols: Tensor) -> Tensor:
     """Gradients of the logits of some nodes (T, U, V), written over ``probabilities``.
 
     Args:
-        probabilities: of the symbols (T, U, V).
-        paths: weight of those that take the blank, the next label, and either, at each
-            node (3, T, U).
-        targets: labels (L,), L >= U - 1.
-        blank: id of blank.
+        probabilities: of all symbols (T, U, V).
+        paths: weight of those that take each of the two symbols (T, U, 2).
+        symbols: (U, 2).
     """
-    by_blank, by_label, by_either = paths
-    gradients = probabilities.mul_(by_either[..., None])
-    gradients[..., blank] -= by_blank
-    count = gradients.shape[1] - 1
-    index = targets[:count, None].expand(len(gradients), -1, 1)
-    gradients[:, :count].scatter_add_(2, index, -by_label[:, :count, None])
-    return gradients
+    gradients = probabilities.mul_(paths.sum(-1, keepdim=True))
+    return gradients.scatter_add_(2, symbols.expand(len(paths), -1, -1), -paths)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.linear import Linear
+from espnet.nets.pytorch_backend.nets_utils import convolve1d
 from espnet.nets.pytorch_backend.transformer.branches import Branches, Choice
 from espnet.nets.pytorch_backend.transformer.frames import Frames
 from espnet.nets.pytorch_backend.transformer.recording import Recorded
@@ -91,8 +92,8 @@ class LightConvolution(nn.Module, Remembering):
         """(B, T, C) -> (B, T, C)."""
         xs = frames.zero(F.glu(self.linear1(xs), -1))
         kernels = self._kernels(xs.shape[2])
-        padded = F.pad(xs.transpose(1, 2), (self.past, 0 if self.causal else self.past))
-        ys = F.conv1d(padded, kernels, self.bias, groups=len(kernels)).transpose(1, 2)
+        padded = F.pad(xs, (0, 0, self.past, 0 if self.causal else self.past))
+        ys = convolve1d(padded, kernels, self.bias, groups=len(kernels))
         return self._finish(xs, ys)
 
     def extend(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from espnet.nets.pytorch_backend.nets_utils import tanh_
+
 State = tuple[Tensor, ...]
 SHARPENING = 2.0  # energies are multiplied by it before the softmax
 
@@ -120,4 +122,4 @@ def energies(
     hidden = memory.keys[:, None] + query[:, :, None]
     if located is not None:
         hidden = hidden.add_(located)
-    return gvec(hidden.tanh_())[..., 0]
+    return gvec(tanh_(hidden))[..., 0]

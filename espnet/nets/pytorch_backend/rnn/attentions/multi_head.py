@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.linear import Linear
+from espnet.nets.pytorch_backend.nets_utils import tanh_
 from espnet.nets.pytorch_backend.rnn.attentions.base import (
     SHARPENING,
     Attention,
@@ -199,7 +200,7 @@ def head_energies(memory: Memory, query: Tensor, located: Tensor | None) -> Tens
     hidden = memory.keys[:, None] + query[:, :, :, None]
     if located is not None:
         hidden = hidden.add_(located)
-    return (hidden.tanh_() @ weight)[..., 0] + bias
+    return (tanh_(hidden) @ weight)[..., 0] + bias
 
 
 def attend_heads(
