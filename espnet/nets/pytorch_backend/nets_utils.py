@@ -77,6 +77,11 @@ def convolve1d(
     return ys[:, :, 0].transpose(1, 2)
 
 
+def tanh(xs: Tensor) -> Tensor:
+    """The hyperbolic tangent of xs; see :func:`tanh_`."""
+    return xs.tanh() if xs.is_cuda or xs.numel() < MANY else tanh_(xs.clone())
+
+
 def tanh_(xs: Tensor) -> Tensor:
     """The hyperbolic tangent of xs, in its place.
 

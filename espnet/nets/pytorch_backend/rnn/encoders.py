@@ -13,6 +13,7 @@ from espnet.nets.pytorch_backend.nets_utils import (
     convolve,
     make_pad_mask,
     one_by_one,
+    tanh,
 )
 from espnet.nets.pytorch_backend.rnn.options import ENCODERS
 from espnet.nets.pytorch_backend.rnn.recurrent import RNN_TYPES, run_rnn
@@ -111,7 +112,7 @@ class ProjectedRNN(nn.Module):
             xs = getattr(self, f"bt{i}")(xs)
             yield xs, lengths
             if i < last:
-                xs = torch.tanh(self.dropout(xs))
+                xs = tanh(self.dropout(xs))
 
 
 class StackedRNN(nn.Module):
@@ -140,7 +141,7 @@ class StackedRNN(nn.Module):
 
     def forward(self, xs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """xs (B, T, D), lengths (B,) on the CPU -> (B, T, E), (B,)."""
-        return torch.tanh(self.l_last(run_rnn(self.nbrnn, xs, lengths))), lengths
+        return tanh(self.l_last(run_rnn(self.nbrnn, xs, lengths))), lengths
 
 
 class VGG2L(nn.Module):

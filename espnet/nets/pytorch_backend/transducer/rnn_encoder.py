@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.linear import Linear
-from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
+from espnet.nets.pytorch_backend.nets_utils import make_pad_mask, tanh
 from espnet.nets.pytorch_backend.rnn.encoders import (
     VGG2L,
     ProjectedRNN,
@@ -118,5 +117,5 @@ class SummedRNN(nn.Module):
             if self.bidirectional:
                 forward, backward = xs.chunk(2, 2)
                 xs = forward + backward
-            yield torch.tanh(self.l_last(xs)), lengths
+            yield tanh(self.l_last(xs)), lengths
             xs = self.dropout(xs)
