@@ -235,7 +235,8 @@ decode_set() {
     [ -z "${nlsyms}" ] || options+=(--nlsyms "${nlsyms}")
     rm -f "${dir}"/data.*json # of a run with more jobs
     splitjson.py --parts "${jobs}" "${features}/${json}"
-    ${decode_cmd} --gpu "${decode_ngpu}" "JOB=1:${jobs}" "${dir}/log/decode.JOB.log" \
+    GLIBC_TUNABLES=${huge_pages} \
+        ${decode_cmd} --gpu "${decode_ngpu}" "JOB=1:${jobs}" "${dir}/log/decode.JOB.log" \
         "${python}" -m espnet.bin.asr_recog --config "${decode_config}" --ngpu "${decode_ngpu}" \
         --backend "${backend}" --debugmode "${debugmode}" --verbose "${verbose}" \
         --recog-json "${features}/split${jobs}utt/${json%.json}.JOB.json" \

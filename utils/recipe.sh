@@ -84,18 +84,21 @@ want_file() {
     done
 }
 
+# For GLIBC_TUNABLES: they halve the time that large temporary tensors of a training cost,
+# and take 5 to 10 % off that of decoding.
+huge_pages=glibc.malloc.hugetlb=1
+
 # training_job LOG COMMAND...: on the CPU the one process may have all cores. It must not
 # spin long while it waits for its threads, or it stands still beside other programs; nor
-# sleep at once, which takes an RNN twice the time on a quiet machine. Huge pages halve the
-# time that large temporary tensors cost. One that a queue asked to end before it was done
-# succeeds, but the stages after it must not.
+# sleep at once, which takes an RNN twice the time on a quiet machine. One that a queue
+# asked to end before it was done succeeds, but the stages after it must not.
 training_job() {
     local threads=1
     [ "${ngpu}" -gt 0 ] || threads=$(
         python3 -c 'from espnet.jobs.local import count_cores; print(count_cores())'
     )
     OMP_NUM_THREADS=${threads} GOMP_SPINCOUNT=300 \
-        GLIBC_TUNABLES=glibc.malloc.hugetlb=1 ${cuda_cmd} --gpu "${ngpu}" "$@"
+        GLIBC_TUNABLES=${huge_pages} ${cuda_cmd} --gpu "${ngpu}" "$@"
     ! grep -qs '^stopped by SIGTERM' "$1" \
         || die "training was asked to end before it was done ($1); it goes on from there"
 }

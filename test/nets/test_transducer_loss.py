@@ -15,7 +15,7 @@ from espnet.nets.pytorch_backend.transducer.joint_loss import (
     JOINT_ACTIVATIONS,
     joint_transducer_loss,
 )
-from espnet.nets.pytorch_backend.transducer.loss import transducer_loss
+from espnet.nets.pytorch_backend.transducer.loss import symbol_scores, transducer_loss
 
 
 def enumerated(log_probs: Tensor, labels: list[int], blank: int) -> Tensor:
@@ -96,6 +96,23 @@ def test_fastemit_scales_the_gradient_of_labels_only(weight: float) -> None:
     assert loss.item() == pytest.approx(enumerated(log_probs, labels, 0).item())
     (found,) = torch.autograd.grad(loss, logits)
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.double, torch.bfloat16])
+def test_symbol_scores(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=draw).to(dtype).requires_grad_()
+    symbols = torch.randint(5, (2, 3, 4, 2), generator=draw)
+    symbols[0, 0, 0] = 2  # twice the same
+    precise = torch.promote_types(dtype, torch.float)
+    expected = logits.log_softmax(-1, dtype=precise).gather(-1, symbols)
+    found = symbol_scores(logits, symbols)
+    torch.testing.assert_close(found, expected)
+    grad = torch.randn(expected.shape, generator=draw).to(precise)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, logits, grad),
+        torch.autograd.grad(expected, logits, grad),
+    )
 
 
 def test_labels_whose_probability_is_0_in_single_precision() -> None:

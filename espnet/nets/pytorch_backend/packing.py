@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from espnet.nets.pytorch_backend.linear import Linear, Pointwise, has_onednn, product
+from espnet.nets.pytorch_backend.nets_utils import tanh
 
 ROWS = 16  # about the number of hypotheses of a search
 Kind = TypeVar("Kind", bound=nn.Module)
@@ -129,8 +130,8 @@ class PackedLSTMCell(nn.Module):
         """Inputs (N, D), output and memory (N, E) each -> the next output, memory."""
         z, c = state
         i, f, g, o = self.product(torch.cat([xs, z], 1)).chunk(4, 1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        c = f.sigmoid() * c + i.sigmoid() * tanh(g)
+        return o.sigmoid() * tanh(c), c
 
 
 PACKED: dict[type[nn.Module], Callable[..., nn.Module]] = {

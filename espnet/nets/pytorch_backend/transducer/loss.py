@@ -235,25 +235,53 @@ def next_symbols(targets: Tensor, blank: int) -> Tensor:
     return torch.stack([torch.full_like(labels, blank), labels], -1)
 
 
+def symbol_scores(logits: Tensor, symbols: Tensor) -> Tensor:
+    """Log-probabilities of two symbols at each of some nodes (..., 2), with gradients.
+
+    Args:
+        logits: (..., V).
+        symbols: (..., 2).
+    """
+    return _SymbolScores.apply(logits, symbols)
+
+
+class _SymbolScores(torch.autograd.Function):
+    """As ``log_softmax`` and ``gather``, with half of the memory in less time."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, symbols: Tensor) -> Tensor:
+        precise = torch.promote_types(logits.dtype, torch.float32)
+        probabilities = torch.softmax(logits, -1, dtype=precise)
+        ctx.save_for_backward(probabilities, symbols)
+        ctx.dtype = logits.dtype
+        return node_scores(logits, probabilities, symbols)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        probabilities, symbols = ctx.saved_tensors
+        gradients = probabilities * -grad.sum(-1, keepdim=True)
+        return gradients.scatter_add_(-1, symbols, grad).to(ctx.dtype), None
+
+
 def node_scores(logits: Tensor, probabilities: Tensor, symbols: Tensor) -> Tensor:
-    """Log-probabilities of the two symbols at each node (T, U, 2).
+    """Log-probabilities of the two symbols at each node (..., 2).
 
     The logarithm of the sum of exponentials takes no more of these: it is a symbol's
     logit less the logarithm of its probability.
 
     Args:
-        logits: of some nodes (T, U, V).
+        logits: of some nodes (..., V).
         probabilities: the softmax of the logits, in the precision of the result.
-        symbols: (U, 2).
+        symbols: broadcast to (..., 2).
     """
     exact = probabilities.dtype
-    index = symbols.expand(len(logits), -1, -1)
-    taken = logits.gather(2, index).to(exact)
+    index = symbols.expand(*logits.shape[:-1], 2)
+    taken = logits.gather(-1, index).to(exact)
     if logits.is_cuda:  # where looking for the likeliest symbol costs next to nothing
         most = probabilities.amax(-1, keepdim=True)
         return taken - (logits.amax(-1, keepdim=True).to(exact) - most.log())
-    shares, likelier = probabilities.gather(2, index).max(-1, keepdim=True)
-    sums = taken.gather(2, likelier) - shares.log()
+    shares, likelier = probabilities.gather(-1, index).max(-1, keepdim=True)
+    sums = taken.gather(-1, likelier) - shares.log()
     vague = ~(shares > VAGUE)[..., 0]
     if bool(vague.any()):
         sums[vague] = logits[vague].to(exact).logsumexp(-1, keepdim=True)
@@ -267,12 +295,12 @@ def path_weights(lattice: Lattice, fastemit_lambda: float) -> Tensor:
 
 
 def node_gradients(probabilities: Tensor, paths: Tensor, symbols: Tensor) -> Tensor:
-    """Gradients of the logits of some nodes (T, U, V), written over ``probabilities``.
+    """Gradients of the logits of some nodes (..., V), written over ``probabilities``.
 
     Args:
-        probabilities: of all symbols (T, U, V).
-        paths: weight of those that take each of the two symbols (T, U, 2).
-        symbols: (U, 2).
+        probabilities: of all symbols (..., V).
+        paths: weight of those that take each of the two symbols (..., 2).
+        symbols: broadcast to (..., 2).
     """
     gradients = probabilities.mul_(paths.sum(-1, keepdim=True))
-    return gradients.scatter_add_(2, symbols.expand(len(paths), -1, -1), -paths)
+    return gradients.scatter_add_(-1, symbols.expand(paths.shape), -paths)

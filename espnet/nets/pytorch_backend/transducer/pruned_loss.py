@@ -16,7 +16,11 @@ import torch
 from torch import Tensor
 
 from espnet.nets.pytorch_backend.transducer.lattice import sum_over_paths
-from espnet.nets.pytorch_backend.transducer.loss import checked
+from espnet.nets.pytorch_backend.transducer.loss import (
+    checked,
+    next_symbols,
+    symbol_scores,
+)
 
 # log-probability of arcs outside: less than whole utterances have, and small enough for
 # sums over thousands of frames to keep their digits
@@ -76,17 +80,16 @@ def pruned_transducer_loss(
     starts = window_starts(visits, frames, counts, size)
     window = starts[:, :, None] + torch.arange(size, device=enc.device)  # (B, T, S)
     rows = torch.arange(len(enc), device=enc.device)[:, None, None]
-    logits = joint(enc[:, :, None], dec[rows, window])
-    precise = torch.promote_types(logits.dtype, torch.float32)
-    log_probs = torch.log_softmax(logits, -1, dtype=precise)
-    following = torch.nn.functional.pad(targets, (0, 1), value=blank)[rows, window]
-    labels = log_probs.gather(3, following[..., None])[..., 0]
+    seen = dec.flatten(0, 1).index_select(0, (rows * shape[2] + window).flatten())
+    logits = joint(enc[:, :, None], seen.view(*window.shape, -1))
+    symbols = next_symbols(targets, blank)[rows, window]
+    blanks, labels = symbol_scores(logits, symbols).unbind(-1)
     labels = torch.cat(  # none leads out of the window
         [labels[..., :-1], torch.full_like(labels[..., :1], OUTSIDE)], -1
     )
     outside = labels.new_full(shape[:3], OUTSIDE)
     scores = (
-        outside.scatter(2, window, log_probs[..., blank]),
+        outside.scatter(2, window, blanks),
         outside.scatter(2, window, labels),
     )
     pruned, _ = _PathSum.apply(*scores, frames, counts, fastemit_lambda)
