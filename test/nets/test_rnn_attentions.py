@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from espnet.nets.pytorch_backend.nets_utils import make_pad_mask
-from espnet.nets.pytorch_backend.rnn.attentions import ATTENTIONS
+from espnet.nets.pytorch_backend.rnn.attentions import ATTENTIONS, base
 from espnet.nets.pytorch_backend.rnn.attentions.base import Attention, AttentionSizes
 from espnet.nets.pytorch_backend.rnn.options import ATTENTION_TYPES, CONVOLVING_TYPES
 
@@ -202,6 +202,24 @@ def test_steps_equal_the_formulas_for_each_hypothesis_of_a_padded_batch(
                 np.testing.assert_allclose(
                     context[b, k], formulas.context(wanted), rtol=1e-9, atol=1e-12
                 )
+
+
+@pytest.mark.parametrize("piece", [1, 100, 1 << 20])
+@pytest.mark.parametrize("atype", ATTENTION_TYPES)
+def test_pieces_of_a_search_are_the_whole(
+    atype: str, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One hypothesis at a time, those of an utterance and some, or all at once."""
+    monkeypatch.setattr(base, "PIECE", piece)
+    attention = build(atype)
+    hs = torch.randn(3, 7, SIZES.encoder, dtype=torch.double)
+    query = torch.randn(3, 5, SIZES.decoder, dtype=torch.double)
+    padding = make_pad_mask(torch.tensor(LENGTHS))
+    memory = attention.start(hs, padding)
+    expected = attention(memory, query, attention.initial(memory, 5))
+    with torch.no_grad():
+        found = attention(memory, query, attention.initial(memory, 5))
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("atype", ATTENTION_TYPES)

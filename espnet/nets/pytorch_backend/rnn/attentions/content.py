@@ -70,5 +70,5 @@ class AdditiveAttention(Attention):
         self, memory: Memory, query: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """See :meth:`Attention.forward`."""
-        energy = energies(memory, self.mlp_dec(query), None, self.gvec)
+        energy = energies(memory, self.mlp_dec(query), self.gvec)
         return *attend(memory, energy), state

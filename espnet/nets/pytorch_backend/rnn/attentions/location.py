@@ -40,8 +40,9 @@ class LocationAttention(Attention):
         self, memory: Memory, query: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """See :meth:`Attention.forward`."""
-        located = self.mlp_att(convolve(self.loc_conv, state[0][:, :, None]))
-        energy = energies(memory, self.mlp_dec(query), located, self.gvec)
+        located = convolve(self.loc_conv, state[0][:, :, None])
+        query = self.mlp_dec(query)
+        energy = energies(memory, query, self.gvec, located, self.mlp_att)
         context, weights = attend(memory, energy)
         return context, weights, (weights,)
 
@@ -67,8 +68,9 @@ class Location2dAttention(Attention):
         self, memory: Memory, query: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """See :meth:`Attention.forward`."""
-        located = self.mlp_att(convolve(self.loc_conv, state[0]))
-        energy = energies(memory, self.mlp_dec(query), located, self.gvec)
+        located = convolve(self.loc_conv, state[0])
+        query = self.mlp_dec(query)
+        energy = energies(memory, query, self.gvec, located, self.mlp_att)
         context, weights = attend(memory, energy)
         latest = torch.cat([state[0][:, :, 1:], weights[:, :, None]], 2)
         return context, weights, (latest,)
@@ -103,7 +105,7 @@ class LocationRecurrentAttention(Attention):
         )
         follow, cell = follow.view_as(state[1]), cell.view_as(state[2])
         query = self.mlp_dec(query) + follow
-        energy = energies(memory, query, None, self.gvec)
+        energy = energies(memory, query, self.gvec)
         context, weights = attend(memory, energy)
         return context, weights, (weights, follow, cell)
 
@@ -130,8 +132,8 @@ class CoverageAttention(Attention):
         self, memory: Memory, query: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """See :meth:`Attention.forward`."""
-        covered = self.wvec(state[0][..., None])
-        energy = energies(memory, self.mlp_dec(query), covered, self.gvec)
+        query, covered = self.mlp_dec(query), state[0][..., None]
+        energy = energies(memory, query, self.gvec, covered, self.wvec)
         context, weights = attend(memory, energy)
         return context, weights, (state[0] + weights,)
 
@@ -155,8 +157,9 @@ class CoverageLocationAttention(Attention):
         self, memory: Memory, query: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """See :meth:`Attention.forward`."""
-        located = self.mlp_att(convolve(self.loc_conv, state[0][:, :, None]))
-        energy = energies(memory, self.mlp_dec(query), located, self.gvec)
+        located = convolve(self.loc_conv, state[0][:, :, None])
+        query = self.mlp_dec(query)
+        energy = energies(memory, query, self.gvec, located, self.mlp_att)
         context, weights = attend(memory, energy)
         return context, weights, (state[0] + weights,)
 

@@ -18,6 +18,7 @@ from espnet.nets.pytorch_backend.rnn.attentions.base import (
     AttentionSizes,
     Memory,
     State,
+    piecewise,
     uniform_weights,
 )
 
@@ -68,7 +69,7 @@ class MultiHeadAddAttention(Attention):
         self, memory: Memory, query: Tensor, state: State
     ) -> tuple[Tensor, Tensor, State]:
         """See :meth:`Attention.forward`."""
-        energy = head_energies(memory, query, None) * self.scale
+        energy = head_energies(memory, query) * self.scale
         return *attend_heads(memory, energy, self.mlp_o), state
 
 
@@ -124,9 +125,9 @@ class MultiHeadLocationAttention(Attention):
         located = F.conv1d(
             state[0].flatten(0, 1), kernel, padding=kernel.shape[2] // 2, groups=heads
         )
-        located = located.unflatten(1, (heads, -1)).transpose(2, 3) @ layer
-        located = located.unflatten(0, query.shape[:2])  # (B, K, H, T, A)
-        energy = head_energies(memory, query, located) * self.scale
+        located = located.unflatten(1, (heads, -1)).transpose(2, 3)
+        located = located.unflatten(0, query.shape[:2])  # (B, K, H, T, C)
+        energy = head_energies(memory, query, located, layer) * self.scale
         context, weights = attend_heads(memory, energy, self.mlp_o)
         return context, weights, (weights,)
 
@@ -193,14 +194,31 @@ def per_head(xs: Tensor, heads: int) -> Tensor:
     return xs.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def head_energies(memory: Memory, query: Tensor, located: Tensor | None) -> Tensor:
-    """Energies (B, K, H, T) for query (B, K, D) and an addend (B, K, H, T, A)."""
+def head_energies(
+    memory: Memory,
+    query: Tensor,
+    located: Tensor | None = None,
+    layer: Tensor | None = None,
+) -> Tensor:
+    """Energies (B, K, H, T) for query (B, K, D).
+
+    Args:
+        memory: has keys (B, H, T, A).
+        query: the decoder's state.
+        located: what is known of past weights, (B, K, H, T, C).
+        layer: each head's layer for it (H, C, A).
+    """
     query_weight, query_bias, weight, bias = memory.weights[:4]
     query = F.linear(query, query_weight, query_bias).unflatten(2, (len(weight), -1))
-    hidden = memory.keys[:, None] + query[:, :, :, None]
-    if located is not None:
-        hidden = hidden.add_(located)
-    return (tanh_(hidden) @ weight)[..., 0] + bias
+
+    def energies_of(keys: Tensor, query: Tensor, *located: Tensor) -> Tensor:
+        hidden = keys[:, None] + query[:, :, :, None]
+        if layer is not None:
+            hidden = hidden.add_(located[0] @ layer)
+        return (tanh_(hidden) @ weight)[..., 0] + bias
+
+    parts = [query] if located is None else [query, located]
+    return piecewise(energies_of, memory.keys, parts)
 
 
 def attend_heads(
