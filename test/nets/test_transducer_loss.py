@@ -297,3 +297,18 @@ def test_gpu_and_cpu_agree() -> None:
         grads = torch.autograd.grad(loss + joint, [leaf, *parts])
         results.append([x.detach().cpu() for x in (loss, joint, *grads)])
     torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [0, 1 << 26])
+def test_a_second_gradient_of_joint_and_loss_is_the_first(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(joint_module.KEPT_BYTES, "cpu", kept)
+    draw = torch.Generator().manual_seed(5)
+    _, *labels = ragged()
+    enc, dec = (torch.randn(3, 4, 6, generator=draw) for _ in range(2))
+    weight, bias = torch.randn(5, 6, generator=draw), torch.randn(5, generator=draw)
+    leaves = [part.requires_grad_() for part in (enc, dec, weight, bias)]
+    loss = joint_transducer_loss(*leaves, *labels)
+    first = torch.autograd.grad(loss, leaves, retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad(loss, leaves), first)

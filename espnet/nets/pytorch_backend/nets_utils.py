@@ -1,4 +1,4 @@
-"""Lengths, masks and labels of padded batches."""
+"""Lengths, masks and labels of padded batches; operations that torch does slower."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def convolve1d(
 
 def tanh(xs: Tensor) -> Tensor:
     """The hyperbolic tangent of xs; see :func:`tanh_`."""
-    return xs.tanh() if xs.is_cuda or xs.numel() < MANY else tanh_(xs.clone())
+    return tanh_(xs.clone()) if _by_sigmoid(xs) else xs.tanh()
 
 
 def tanh_(xs: Tensor) -> Tensor:
@@ -88,11 +88,15 @@ def tanh_(xs: Tensor) -> Tensor:
     On the CPU it is 2 sigmoid(2 x) - 1, exact to 2e-7, where it takes less than a sixth
     of the time of torch's.
     """
-    if xs.is_cuda or xs.dtype != torch.float32 or xs.numel() < MANY:
+    if not _by_sigmoid(xs):
         return xs.tanh_()
     if torch.is_grad_enabled() and xs.requires_grad:
         return _Tanh.apply(xs)
     return xs.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+
+
+def _by_sigmoid(xs: Tensor) -> bool:
+    return not xs.is_cuda and xs.dtype == torch.float32 and xs.numel() >= MANY
 
 
 class _Tanh(torch.autograd.Function):
